@@ -1,0 +1,67 @@
+// A user-space SGX2: the Linux SGX ABI on a machine that has no SGX.
+//
+// The functions stand for the system calls on /dev/sgx_enclave and for the vDSO's entry function;
+// their arguments and results are the kernel's (Documentation/x86/sgx.rst, <asm/sgx.h>).
+// It refuses whatever the hardware and the driver refuse. It protects nothing: the
+// host process can read all of it.
+//
+// Threads: every function may be called from any thread at any time, as the system calls may.
+#pragma once
+
+#include <asm/sgx.h>
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sgxemu {
+
+// What the emulated machine has. Read once, at the first open().
+struct MachineConfig {
+    size_t epc_pages = 262'144;  // size of the EPC in 4 KiB pages (1 GiB)
+    bool sgx2 = true;            // EAUG, EACCEPT, EACCEPTCOPY, EMODPE, EMODPR, EMODT
+};
+// Returns 0, or -EBUSY when an enclave exists already.
+int configure(const MachineConfig& config);
+
+// open("/dev/sgx_enclave"): a new, empty enclave. Returns a file descriptor (a memfd that is the
+// enclave's EPC) or -errno. close() it with sgxemu::close.
+int open();
+int close(int fd);
+
+// ioctl(fd, SGX_IOC_ENCLAVE_*, argument): 0, or -errno; SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS and the
+// other EDMM ioctls report the SGX error code and the bytes done in their argument as the driver does.
+int ioctl(int fd, unsigned long request, void* argument);
+
+// mmap, mprotect and munmap of enclave memory. The address, or MAP_FAILED with errno set; 0, or -1
+// with errno set.
+void* mmap(void* address, size_t length, int protection, int flags, int fd, off_t offset);
+int mprotect(void* address, size_t length, int protection);
+int munmap(void* address, size_t length);
+
+// __vdso_sgx_enter_enclave: the kernel's signature and results.
+extern "C" int sgxemu_enter_enclave(unsigned long rdi, unsigned long rsi, unsigned long rdx,
+                                    unsigned int function, unsigned long r8, unsigned long r9,
+                                    struct sgx_enclave_run* run);
+
+// What the EPCM says, for tests: counted in the emulator, not by the enclave's own records.
+struct EpcCount {
+    size_t valid = 0;    // pages with a valid entry, of all types, the SECS included
+    size_t regular = 0;  // PT_REG
+    size_t executable = 0;
+    size_t writable_executable = 0;
+    size_t pending = 0;
+    size_t trimmed = 0;
+};
+EpcCount epc_count(int fd);
+
+// MRENCLAVE of an initialised enclave. Returns 0, or -ENOENT before EINIT.
+int measurement(int fd, uint8_t mrenclave[32]);
+
+// True when the address lies in an enclave that this process has mapped.
+bool is_enclave_address(const void* address);
+
+// Sends the thread an interrupt: if it is inside an enclave, it leaves by AEX and is resumed. For tests.
+int interrupt(pid_t tid);
+
+}  // namespace sgxemu
