@@ -15,15 +15,9 @@
 #include <span>
 
 #include "examples/sqlite/enclave/sqlite_api.hpp"
+#include "examples/sqlite/reply.hpp"
 
 namespace sgxdl::sqlite {
-
-// What a call to execute or fetch says.
-struct Reply {
-    int32_t result = result_ok;  // result_row: more rows wait, fetch them; result_done; or an error
-    uint32_t rows = 0;           // complete rows in this answer
-    uint64_t size = 0;           // bytes of text in the answer
-};
 
 class Session {
  public:

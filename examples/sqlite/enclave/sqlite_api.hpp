@@ -41,13 +41,6 @@ struct Api {
 };
 
 // From sqlite3.h.
-inline constexpr int result_ok = 0;
-inline constexpr int result_busy = 5;
-inline constexpr int result_nomem = 7;
-inline constexpr int result_toobig = 18;
-inline constexpr int result_misuse = 21;
-inline constexpr int result_row = 100;
-inline constexpr int result_done = 101;
 inline constexpr int type_null = 5;
 inline constexpr int open_readwrite = 0x2;
 inline constexpr int open_create = 0x4;

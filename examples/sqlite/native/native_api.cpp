@@ -2,6 +2,8 @@
 
 #include <type_traits>
 
+#include "examples/sqlite/reply.hpp"
+
 extern "C" {
 #include "enclave_sqlite.h"
 }
@@ -15,6 +17,7 @@ namespace sgxdl::sqlite {
 SGXDL_SQLITE_FUNCTIONS(SGXDL_SQLITE_CHECK)
 #undef SGXDL_SQLITE_CHECK
 static_assert(result_ok == SQLITE_OK && result_busy == SQLITE_BUSY && result_nomem == SQLITE_NOMEM);
+static_assert(result_error == SQLITE_ERROR);
 static_assert(result_toobig == SQLITE_TOOBIG && result_misuse == SQLITE_MISUSE);
 static_assert(result_row == SQLITE_ROW && result_done == SQLITE_DONE && type_null == SQLITE_NULL);
 static_assert(open_readwrite == SQLITE_OPEN_READWRITE && open_create == SQLITE_OPEN_CREATE);
