@@ -18,7 +18,7 @@
 #include <span>
 
 #include "enclave/loader/result.hpp"
-#include "include/sgxdl/bundle.h"
+#include "sgxdl/bundle.h"
 
 namespace sgxdl {
 
@@ -82,13 +82,14 @@ struct LoaderInfo {
     uint32_t generations_live;    // current and retired ones that are still pinned
     uint32_t modules;
     uint32_t stubs;
-    uint64_t arena_pages_code, arena_pages_read_only, arena_pages_data, arena_pages_table;
+    uint64_t arena_pages_code, arena_pages_read_only, arena_pages_data;  // committed; tables are data
     uint64_t units_live;          // linked copies of units present
     uint32_t w_xor_x;
 };
 
 class Loader {
  public:
+    struct State;
     // One loader per platform; `platform` and what `config` points to outlive it.
     explicit Loader(Platform& platform) : platform_(platform) {}
     ~Loader();
@@ -135,7 +136,6 @@ class Loader {
     bool is_loaded_code(uintptr_t address);
 
  private:
-    struct State;
     Platform& platform_;
     State* state_ = nullptr;
 };

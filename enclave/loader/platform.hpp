@@ -43,16 +43,17 @@ concept LoaderPlatform = requires(P& p, uintptr_t address, size_t count, const v
     // Page-aligned scratch pages, RW, for building code in; nullptr when there is no memory.
     { p.staging_alloc(count) } -> std::same_as<void*>;
     { p.staging_free(bytes, count) };
-    // Heap for the core's records; nullptr when there is none. Any thread.
-    { p.allocate(count) } -> std::same_as<void*>;
-    { p.deallocate(bytes) };
+    // Heap for the core's records, aligned to 16; nullptr when there is none. Static; any thread.
+    { P::allocate(count) } -> std::same_as<void*>;
+    { P::deallocate(bytes) };
     // Index of the calling thread, below thread_capacity(); the same for the thread's whole life.
     { p.thread_index() } -> std::same_as<uint32_t>;
     { P::thread_capacity } -> std::convertible_to<uint32_t>;
     // Stubs: 16 bytes each, `jmp *table[index]` through the calling thread's table base (GS).
     { P::stub_size } -> std::convertible_to<size_t>;
     { P::emit_stub(bytes, index) };
-    // Sets the calling thread's table base; used by pin and unpin.
+    // Sets the calling thread's table base; used by pin and unpin. Before the first pin, and after
+    // the last unpin, it is a table whose every slot holds the trap.
     { p.set_table(table) };
     // Address that every unset table slot holds: stops the thread with a message, never returns.
     { p.trap_address() } -> std::same_as<uintptr_t>;

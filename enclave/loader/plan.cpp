@@ -1,0 +1,304 @@
+// Planning: which definitions become the module's, which units must be linked, which end.
+//
+// Edges (Bundle::edges) are references bound at link time: direct branches, and uses of named constants.
+// A patch links what changed, and every loaded unit that reaches it over edges; references through
+// stubs and to writable data end the closure, because those addresses never change.
+#include "enclave/loader/operation.hpp"
+
+namespace sgxdl {
+
+namespace {
+constexpr uint32_t mark_link = 1, mark_dropped = 2;
+}  // namespace
+
+// --- the next state of the module ---------------------------------------------------------------
+
+Result<void> Operation::set_next(uint32_t index, const Definition* definition) {
+    Unit& unit = module_->units[index];
+    if (!touched_.push(index)) return make_error(Code::no_memory, "change records");
+    unit.next_definition = definition;
+    const Bundle& bundle = *definition->bundle;
+    for (uint32_t s = definition->first_symbol; s != none; s = bundle.symbols[s].next_in_definition) {
+        ModuleSymbol& symbol = module_->symbols[bundle.symbols[s].id];
+        symbol.next_piece = bundle.symbols[s].piece;
+        symbol.next_offset = bundle.symbols[s].offset;
+    }
+    return {};
+}
+
+void Operation::clear_next(Unit& unit) {
+    if (unit.next_definition) {
+        const Bundle& bundle = *unit.next_definition->bundle;
+        for (uint32_t s = unit.next_definition->first_symbol; s != none; s = bundle.symbols[s].next_in_definition) {
+            module_->symbols[bundle.symbols[s].id].next_piece = none;
+        }
+    }
+    unit.next_definition = nullptr;
+    unit.next_removed = false;
+}
+
+// Equal bytes and equal references; both definitions are single sections of this module.
+bool Operation::same_content(const Definition& a, const Definition& b) const {
+    const Piece& x = a.bundle->pieces[a.bundle->piece_order[a.first_piece]];
+    const Piece& y = b.bundle->pieces[b.bundle->piece_order[b.first_piece]];
+    if (a.piece_count != 1 || b.piece_count != 1 || x.size != y.size || x.alignment != y.alignment || x.rela_count != y.rela_count || !x.bytes != !y.bytes) return false;
+    if (x.bytes && memcmp(x.bytes, y.bytes, x.size) != 0) return false;
+    for (uint32_t i = 0; i < x.rela_count; ++i) {
+        const auto p = elf::Rela::read(x.relas + i * elf::rela_size), q = elf::Rela::read(y.relas + i * elf::rela_size);
+        if (p.offset != q.offset || p.type != q.type || p.addend != q.addend) return false;
+        const Target& s = a.bundle->targets[p.symbol];
+        const Target& t = b.bundle->targets[q.symbol];
+        const uint32_t to = target_unit(*a.bundle, s);
+        if (to != target_unit(*b.bundle, t)) return false;
+        // A module symbol and a section symbol may both name the start of a single section.
+        if (to == none ? s.kind != t.kind || s.index != t.index : s.kind == t.kind && s.kind == Target::Kind::symbol && s.index != t.index) return false;
+        if (s.kind == Target::Kind::section && s.value != t.value) return false;
+    }
+    return true;
+}
+
+// The bundle's definitions become the module's next ones.
+Result<bool> Operation::adopt(Budget& budget) {
+    for (; cursor_ < bundle_->definitions.size(); ++cursor_) {
+        if (budget.spent()) return false;
+        budget.spend(Budget::record);
+        const Definition& next = bundle_->definitions[cursor_];
+        Unit& unit = module_->units[next.unit];
+        const Definition* present = unit.definition;
+        const char* name = unit_name(*module_, next.unit);
+        bool changed = next.kind == UnitKind::text;
+        if (present && next.kind != UnitKind::text) {
+            const bool same = same_content(*present, next);
+            // The bytes decide, not the name: a literal is its content.
+            if (next.kind == UnitKind::literal && !same) return make_error(Code::not_normal_form, "literal '%s' has two contents", name);
+            if (next.kind == UnitKind::data && !(same && unit.removed)) return make_error(Code::writable_replaced, "'%s'", name);
+            changed = !same;
+        }
+        SGXDL_TRY(set_next(next.unit, &next));
+        if (changed && unit.live) SGXDL_TRY(mark_for_link(next.unit));
+        if (next.kind == UnitKind::text && kind_ == Kind::patch) ++progress_.changed_functions;
+    }
+    std::string_view names = bundle_->removed;
+    while (!names.empty()) {
+        const std::string_view name(names.data());
+        names.remove_prefix(name.size() + 1);
+        const uint32_t symbol = new_module_ ? none : module_->names.find(name);
+        if (symbol == none || module_->units[module_->symbols[symbol].unit].name_symbol != symbol) return make_error(Code::no_such_symbol, "'%s', which the patch removes", name.data());
+        const uint32_t unit = module_->symbols[symbol].unit;
+        if (module_->units[unit].next_definition) return make_error(Code::not_normal_form, "'%s' is both defined and removed", name.data());
+        if (!touched_.push(unit)) return make_error(Code::no_memory, "change records");
+        module_->units[unit].next_removed = true;
+    }
+    return true;
+}
+
+// The newest patch's predecessors become the module's next definitions.
+Result<bool> Operation::restore(Budget&) {
+    const PatchRecord& patch = module_->patches[module_->patches.size() - 1];
+    for (size_t i = patch.first_undo; i < module_->undo.size(); ++i) {
+        const UndoEntry& entry = module_->undo[i];
+        Unit& unit = module_->units[entry.unit];
+        if (!entry.definition) {
+            if (!touched_.push(entry.unit)) return make_error(Code::no_memory, "change records");
+            unit.next_removed = true;
+            continue;
+        }
+        const bool text = entry.definition->kind == UnitKind::text;
+        const bool changed = text || (entry.definition->kind == UnitKind::constant && unit.definition && !same_content(*entry.definition, *unit.definition));
+        SGXDL_TRY(set_next(entry.unit, entry.definition));
+        unit.next_removed = entry.removed;
+        if (changed && unit.live) SGXDL_TRY(mark_for_link(entry.unit));
+        if (text) ++progress_.changed_functions;
+    }
+    return true;
+}
+
+// --- closure ------------------------------------------------------------------------------------
+
+Result<void> Operation::mark_for_link(uint32_t index) {
+    Unit& unit = module_->units[index];
+    if (unit.mark) return {};
+    unit.mark = mark_link;
+    if (!link_.push(index)) return make_error(Code::no_memory, "list of units");
+    return {};
+}
+
+// Turns the edges of all loaded code and constants round: counts, then fills.
+Result<bool> Operation::find_edges(Budget& budget) {
+    const size_t count = module_->units.size();
+    if (cursor_ == 0 && !reverse_first_.resize(count + 1, 0)) return make_error(Code::no_memory, "edges");
+    auto for_each_edge = [&](uint32_t index, auto&& use) {
+        const Unit& unit = module_->units[index];
+        const Definition* d = effective(unit);
+        if (!unit.live || !d || d->kind == UnitKind::data || d->kind == UnitKind::literal) return;
+        for (uint32_t e = 0; e < d->edge_count; ++e) use(module_->symbols[d->bundle->edges[d->first_edge + e]].unit);
+        budget.spend(d->edge_count * 4);
+    };
+    for (; cursor_ < count; ++cursor_) {
+        if (budget.spent()) return false;
+        for_each_edge(static_cast<uint32_t>(cursor_), [&](uint32_t to) { ++reverse_first_[to]; });
+        budget.spend(4);
+    }
+    if (cursor_ == count) {
+        uint32_t sum = 0;
+        for (uint32_t& first : reverse_first_) first = sum += first;  // ends; filling moves them to the starts
+        if (!reverse_.resize(sum)) return make_error(Code::no_memory, "edges");
+        ++cursor_;
+    }
+    for (; cursor_ <= 2 * count; ++cursor_) {
+        if (budget.spent()) return false;
+        const auto from = static_cast<uint32_t>(cursor_ - count - 1);
+        for_each_edge(from, [&](uint32_t to) { reverse_[--reverse_first_[to]] = from; });
+        budget.spend(4);
+    }
+    return true;
+}
+
+// Removed functions end, unless a stub leads to them or loaded code that stays branches to them.
+Result<bool> Operation::drop_removed(Budget&) {
+    auto has_stub = [&](const Definition& d) {
+        for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
+            if (module_->symbols[d.bundle->symbols[s].id].stub != none) return true;
+        }
+        return false;
+    };
+    for (uint32_t index : touched_) {
+        Unit& unit = module_->units[index];
+        if (!unit.next_removed || !unit.live || unit.live->definition->kind != UnitKind::text || has_stub(*unit.live->definition)) continue;
+        unit.mark = mark_dropped;
+        if (!dropped_.push(index)) return make_error(Code::no_memory, "list of units");
+    }
+    for (bool again = true; again;) {
+        again = false;
+        for (size_t i = 0; i < dropped_.size();) {
+            const uint32_t index = dropped_[i];
+            bool needed = false;
+            for (uint32_t e = reverse_first_[index]; e < reverse_first_[index + 1]; ++e) needed |= module_->units[reverse_[e]].mark != mark_dropped;
+            if (!needed) {
+                ++i;
+                continue;
+            }
+            module_->units[index].mark = 0;
+            dropped_.remove_unordered(i);
+            again = true;
+        }
+    }
+    return true;
+}
+
+Result<bool> Operation::close_over(Budget& budget) {
+    for (; cursor_ < link_.size(); ++cursor_) {
+        if (budget.spent()) return false;
+        const uint32_t to = link_[cursor_];
+        for (uint32_t e = reverse_first_[to]; e < reverse_first_[to + 1]; ++e) SGXDL_TRY(mark_for_link(reverse_[e]));
+        budget.spend(Budget::record + 4 * static_cast<int64_t>(reverse_first_[to + 1] - reverse_first_[to]));
+    }
+    return true;
+}
+
+// --- what else must be loaded -------------------------------------------------------------------
+
+Result<bool> Operation::choose_roots(Budget&) {
+    if (names_.empty()) {
+        module_->whole = true;
+        for (uint32_t i = 0; i < module_->units.size(); ++i) {
+            Unit& unit = module_->units[i];
+            if (!effective(unit) || unit.removed) continue;
+            unit.root = true;
+            if (!unit.live) SGXDL_TRY(mark_for_link(i));
+        }
+        return true;
+    }
+    const NameMap& names = new_module_ ? bundle_->names : module_->names;
+    for (size_t at = 0; at < names_.size();) {
+        const std::string_view name(&names_[at]);
+        at += name.size() + 1;
+        const uint32_t symbol = names.find(name);
+        const uint32_t index = symbol == none ? none : module_->symbols[symbol].unit;
+        if (index == none || !effective(module_->units[index]) || module_->units[index].removed) return make_error(Code::no_such_symbol, "'%s' in module '%s'", name.data(), module_->name.data());
+        module_->units[index].root = true;
+        if (!module_->units[index].live) SGXDL_TRY(mark_for_link(index));
+    }
+    return true;
+}
+
+// Everything that the units to link refer to, in any way, is loaded too.
+Result<bool> Operation::reach(Budget& budget) {
+    if (cursor_ == 0 && module_->whole) {
+        for (uint32_t index : touched_) {
+            if (!module_->units[index].live && module_->units[index].next_definition && !module_->units[index].next_removed) SGXDL_TRY(mark_for_link(index));
+        }
+    }
+    for (; cursor_ < link_.size(); ++cursor_) {
+        if (budget.spent()) return false;
+        const Definition& d = *effective(module_->units[link_[cursor_]]);
+        for (uint32_t p = 0; p < d.piece_count; ++p) {
+            const Piece& piece = d.bundle->pieces[d.bundle->piece_order[d.first_piece + p]];
+            for (uint32_t i = 0; i < piece.rela_count; ++i) {
+                const Target& target = d.bundle->targets[elf::Rela::read(piece.relas + i * elf::rela_size).symbol];
+                const uint32_t to = target_unit(*d.bundle, target);
+                if (to == none) continue;
+                const Unit& unit = module_->units[to];
+                if (unit.mark == mark_dropped || !effective(unit)) return make_error(Code::no_such_symbol, "'%s' needs '%s', which was removed", unit_name(*module_, link_[cursor_]), unit_name(*module_, to));
+                if (!unit.live) SGXDL_TRY(mark_for_link(to));
+            }
+            budget.spend(piece.rela_count * Budget::relocation);
+        }
+        budget.spend(Budget::record);
+    }
+    return true;
+}
+
+// --- unloading ----------------------------------------------------------------------------------
+
+// Named functions, and loaded code that no other root reaches, end. Data, constants and literals stay
+// until the module goes: programs keep pointers to them.
+Result<bool> Operation::choose_dropped(Budget&) {
+    Vec<uint32_t> queue;
+    if (!names_.empty()) {
+        for (size_t at = 0; at < names_.size();) {
+            const std::string_view name(&names_[at]);
+            at += name.size() + 1;
+            const uint32_t symbol = module_->names.find(name);
+            Unit* unit = symbol == none ? nullptr : &module_->units[module_->symbols[symbol].unit];
+            if (!unit || !unit->live || unit->live->definition->kind != UnitKind::text) return make_error(Code::no_such_symbol, "no function '%s' of '%s' is loaded", name.data(), module_->name.data());
+            unit->next_removed = true;  // scratch here: not a root any more
+            if (!touched_.push(module_->symbols[symbol].unit)) return make_error(Code::no_memory, "change records");
+        }
+        for (uint32_t i = 0; i < module_->units.size(); ++i) {
+            Unit& unit = module_->units[i];
+            if (!unit.live || !unit.root || unit.next_removed) continue;
+            unit.mark = mark_link;
+            if (!queue.push(i)) return make_error(Code::no_memory, "list of units");
+        }
+        for (size_t at = 0; at < queue.size(); ++at) {
+            const Definition& d = *module_->units[queue[at]].definition;
+            for (uint32_t p = 0; p < d.piece_count; ++p) {
+                const Piece& piece = d.bundle->pieces[d.bundle->piece_order[d.first_piece + p]];
+                for (uint32_t i = 0; i < piece.rela_count; ++i) {
+                    const uint32_t to = target_unit(*d.bundle, d.bundle->targets[elf::Rela::read(piece.relas + i * elf::rela_size).symbol]);
+                    if (to == none || module_->units[to].mark) continue;
+                    if (module_->units[to].next_removed) return make_error(Code::in_use, "'%s' is used by '%s'", unit_name(*module_, to), unit_name(*module_, queue[at]));
+                    module_->units[to].mark = mark_link;
+                    if (!queue.push(to)) return make_error(Code::no_memory, "list of units");
+                }
+            }
+        }
+    }
+    for (uint32_t i = 0; i < module_->units.size(); ++i) {
+        Unit& unit = module_->units[i];
+        if (!unit.live || unit.mark) continue;
+        const Definition& d = *unit.live->definition;
+        if (!names_.empty() && d.kind != UnitKind::text) continue;
+        for (uint32_t s = d.first_symbol; s != none && !force_; s = d.bundle->symbols[s].next_in_definition) {
+            if (module_->symbols[d.bundle->symbols[s].id].stub != none) return make_error(Code::in_use, "the address of '%s' was handed out", d.bundle->symbols[s].name.data());
+        }
+        unit.mark = mark_dropped;
+        if (!dropped_.push(i)) return make_error(Code::no_memory, "list of units");
+        if (d.kind == UnitKind::text) ++progress_.functions;
+        progress_.text_bytes += d.size[0];
+    }
+    return true;
+}
+
+}  // namespace sgxdl

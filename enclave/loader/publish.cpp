@@ -1,0 +1,179 @@
+// Publishing: the new table, the one store that makes a generation current, and the records.
+#include "enclave/loader/operation.hpp"
+
+namespace sgxdl {
+
+Result<bool> Operation::prepare_generation(Budget&) {
+    SGXDL_TRY(core_.generations.prepare());
+    return true;
+}
+
+// All memory that publish() will need, so that it cannot fail.
+Result<bool> Operation::reserve_records(Budget&) {
+    const bool room = core_.retired.reserve(core_.retired.size() + link_.size() + dropped_.size()) &&
+                      core_.modules.reserve(core_.modules.size() + 1) && core_.reserve_floor() &&
+                      module_->names.reserve(module_->symbols.size()) && module_->blocks.reserve(module_->blocks.size() + 2) &&
+                      module_->patches.reserve(module_->patches.size() + 1) &&
+                      module_->undo.reserve(module_->undo.size() + touched_.size());
+    if (!room) return make_error(Code::no_memory, "records");
+    return true;
+}
+
+// Stub slots of everything that was linked or ends. Nobody meets the pending table yet; slots of live
+// tables are set only where they hold the trap.
+Result<bool> Operation::fill_table(Budget& budget) {
+    Generations& generations = core_.generations;
+    if (cursor_ == 0) {
+        for (uint32_t symbol : new_stubs_) core_.fill_stub(*module_, symbol);
+        for (uint32_t index : dropped_) {
+            const Definition& d = *module_->units[index].live->definition;
+            for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
+                const uint32_t stub = module_->symbols[d.bundle->symbols[s].id].stub;
+                if (stub != none) Generations::set(*generations.pending(), stub, generations.trap());
+            }
+        }
+    }
+    for (; cursor_ < link_.size(); ++cursor_) {
+        if (budget.spent()) return false;
+        budget.spend(Budget::record);
+        const Unit& unit = module_->units[link_[cursor_]];
+        const Definition& d = *effective(unit);
+        if (d.kind != UnitKind::text) continue;
+        if (unit.live) {
+            // A function that the unit no longer has, and nobody else took over.
+            const Definition& old = *unit.live->definition;
+            for (uint32_t s = old.first_symbol; s != none && unit.next_definition; s = old.bundle->symbols[s].next_in_definition) {
+                const ModuleSymbol& symbol = module_->symbols[old.bundle->symbols[s].id];
+                if (symbol.stub != none && symbol.next_piece == none) Generations::set(*generations.pending(), symbol.stub, generations.trap());
+            }
+        }
+        for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
+            const DefinedSymbol& defined = d.bundle->symbols[s];
+            const uint32_t stub = module_->symbols[defined.id].stub;
+            if (stub == none) continue;
+            const uintptr_t address = address_in(*unit.next, d.bundle->pieces[defined.piece], defined.offset);
+            if (generations.pending()) Generations::set(*generations.pending(), stub, address);
+            if (unit.live) continue;
+            // New here: back-fill the generations that are live already.
+            for (Generation* g = generations.current(); g; g = g->older) {
+                if (Generations::get(*g, stub) == generations.trap()) Generations::set(*g, stub, address);
+            }
+        }
+    }
+    return true;
+}
+
+void Operation::record_undo() {
+    if (kind_ == Kind::rollback) {
+        const PatchRecord undone = module_->patches[module_->patches.size() - 1];
+        for (size_t i = undone.first_undo; i < module_->undo.size(); ++i) {
+            if (module_->undo[i].definition) dereference(module_->undo[i].definition->bundle);
+        }
+        module_->undo.truncate(undone.first_undo);
+        module_->patches.truncate(module_->patches.size() - 1);
+        dereference(undone.bundle);
+        return;
+    }
+    if (!(bundle_->header.flags & SGXDL_BUNDLE_ROLLBACK_ALLOWED)) {
+        // No way back behind this patch: what older ones would restore is not needed any more.
+        for (UndoEntry& entry : module_->undo) {
+            if (entry.definition) dereference(entry.definition->bundle);
+        }
+        module_->undo.truncate(0);
+        core_.raise_floor(bundle_->header);
+    }
+    if (kind_ != Kind::patch) return;
+    bool room = module_->patches.push(PatchRecord{bundle_, static_cast<uint32_t>(module_->undo.size())});
+    reference(bundle_);
+    for (uint32_t index : touched_) {
+        if (!(bundle_->header.flags & SGXDL_BUNDLE_ROLLBACK_ALLOWED)) break;
+        const Unit& unit = module_->units[index];
+        room &= module_->undo.push(UndoEntry{index, unit.definition, unit.removed});
+        if (unit.definition) reference(unit.definition->bundle);
+    }
+    SGXDL_ASSERT(room);
+}
+
+void Operation::publish_units(uint64_t number) {
+    auto retire = [&](Unit& unit) {
+        unit.live->death = number;
+        const bool room = core_.retired.push(unit.live);
+        SGXDL_ASSERT(room);
+        unit.live = nullptr;
+    };
+    for (uint32_t index : dropped_) retire(module_->units[index]);
+    for (uint32_t index : link_) {
+        Unit& unit = module_->units[index];
+        const Definition& d = *unit.next->definition;
+        // A unit that no older generation has was back-filled into all of them.
+        unit.next->birth = unit.live ? number : 0;
+        if (unit.live) retire(unit);
+        unit.live = unit.next;
+        unit.next = nullptr;
+        reference(d.bundle);
+        ++core_.instances;
+        ++module_->instances;
+        for (size_t part = 0; part < 2; ++part) core_.arena.hold(unit.live->address[part], d.size[part]);
+    }
+    for (uint32_t index : touched_) {
+        Unit& unit = module_->units[index];
+        if (kind_ == Kind::unload) {
+            unit.root = false;
+            continue;
+        }
+        unit.removed = unit.next_removed;
+        const Definition* old = unit.definition;
+        const Definition* next = unit.next_definition;
+        if (!next && (unit.live || !unit.removed)) continue;
+        if (old && old->kind == UnitKind::text) {
+            for (uint32_t s = old->first_symbol; s != none; s = old->bundle->symbols[s].next_in_definition) module_->symbols[old->bundle->symbols[s].id].piece = none;
+        }
+        if (next) {
+            reference(next->bundle);
+            for (uint32_t s = next->first_symbol; s != none; s = next->bundle->symbols[s].next_in_definition) {
+                ModuleSymbol& symbol = module_->symbols[next->bundle->symbols[s].id];
+                symbol.piece = symbol.next_piece;
+                symbol.offset = symbol.next_offset;
+            }
+        }
+        clear_next(unit);
+        unit.definition = next;
+        if (old) dereference(old->bundle);
+    }
+}
+
+Result<bool> Operation::publish(Budget&) {
+    published_ = true;  // from here on nothing fails
+    if (new_module_) {
+        module_->names = std::move(bundle_->names);
+        const bool room = core_.modules.push(module_);
+        SGXDL_ASSERT(room);
+    } else {
+        for (size_t i = old_symbols_; i < module_->symbols.size(); ++i) module_->names.insert(module_->symbols[i].name, static_cast<uint32_t>(i));
+    }
+    // What a patch replaces is recorded before it goes; what a rollback undoes is let go after.
+    if (kind_ == Kind::load || kind_ == Kind::patch) record_undo();
+    Generations& generations = core_.generations;
+    publish_units(generations.pending() ? generations.pending()->number : generations.current()->number);
+    if (kind_ == Kind::rollback) record_undo();
+    for (RegionKind kind : {constants, veneers}) {
+        // GOT slots and veneers live as long as the module.
+        uint64_t first = forever, end = 0;
+        for (const Slot& slot : slots_) {
+            if ((slot.veneer ? veneers : constants) != kind) continue;
+            if (slot.offset < first) first = slot.offset;
+            end = slot.offset + (slot.veneer ? 16 : 8);
+        }
+        if (first == forever) continue;
+        const Block block{regions_[kind].base + first, end - first};
+        core_.arena.hold(block.address, block.size);
+        const bool room = module_->blocks.push(block);
+        SGXDL_ASSERT(room);
+    }
+    if (kind_ == Kind::unload && names_.empty()) module_->unloading = true;
+    if (generations.pending()) generations.publish();
+    progress_.generation = generations.current()->number;
+    return true;
+}
+
+}  // namespace sgxdl
