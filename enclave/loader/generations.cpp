@@ -76,17 +76,17 @@ uint32_t Generations::allot_stub() {
 }
 
 void Generations::take_back_stubs(uint32_t count, const Vec<uint32_t>& indices) {
-    // They may hold an address already; nobody has the stub, but nothing may dangle.
+    const bool newest = unused_.empty() && stub_count_ - count == indices.size();
     for (uint32_t index : indices) {
+        // It may hold an address already; nobody has the stub, but nothing may dangle.
         for (Generation* g = current(); g; g = g->older) {
-            if (index / slots_per_page < g->pages) set(*g, index, trap_);
+            if (has(*g, index)) set(*g, index, trap_);
         }
         // Without memory the index is lost, which wastes a slot and no more.
-        (void)unused_.push(index);
+        if (!newest) (void)unused_.push(index);
     }
-    if (stub_count_ - count != indices.size() || unused_.size() != indices.size()) return;
+    if (!newest) return;
     // Nobody else allotted one since: shrink to what there was.
-    unused_.truncate(0);
     stub_count_ = count;
     const size_t stub_pages = (count + stubs_per_page - 1) / stubs_per_page;
     if (stub_pages < stub_pages_) {

@@ -58,7 +58,10 @@ Result<void> Operation::survey_relocation(const Bundle& bundle, const Piece& pie
             use.veneer = 1;
         }
     }
-    if (target.kind == Target::Kind::zero && relocation_uses_got(type)) return make_error(Code::missing_import, "GOT slot of a weak symbol that is not there");
+    if (target.kind == Target::Kind::zero && relocation_uses_got(type) && module_->zero_got == 0) {
+        if (!slots_.push(Slot{})) return make_error(Code::no_memory, "GOT records");
+        module_->zero_got = 1;
+    }
     return {};
 }
 
@@ -109,6 +112,12 @@ Result<bool> Operation::place(Budget& budget) {
     return true;
 }
 
+uintptr_t& Operation::slot_address(const Slot& slot) {
+    if (slot.symbol != none) return module_->symbols[slot.symbol].got;
+    if (slot.import == none) return module_->zero_got;
+    return slot.veneer ? module_->imports[slot.import].veneer : module_->imports[slot.import].got;
+}
+
 Result<bool> Operation::take_memory(Budget& budget) {
     size_t largest = 0;
     if (cursor_ == 0) {
@@ -120,11 +129,7 @@ Result<bool> Operation::take_memory(Budget& budget) {
         }
         for (const Slot& slot : slots_) {
             const uintptr_t address = regions_[slot.veneer ? veneers : constants].base + slot.offset;
-            if (slot.symbol != none) {
-                module_->symbols[slot.symbol].got = address;
-            } else {
-                (slot.veneer ? module_->imports[slot.import].veneer : module_->imports[slot.import].got) = address;
-            }
+            slot_address(slot) = address;
         }
         for (uint32_t index : link_) {
             const Definition& d = *effective(module_->units[index]);
@@ -187,6 +192,7 @@ Result<uint64_t> Operation::target_address(const Unit& unit, const Piece& piece,
             return core_.config.imports[use.import].address;
         }
         case Target::Kind::zero:
+            if (relocation_uses_got(type)) return module_->zero_got;
             // A call of an absent weak function never runs; let it reach the next instruction.
             return branch ? place - static_cast<uint64_t>(r.addend) : 0;
         case Target::Kind::unused:
@@ -278,6 +284,7 @@ void Operation::write_slot(const Slot& slot, uint8_t* bytes) const {
         if (slot.veneer) return emit_veneer(bytes, address);
         return store_le<uint64_t>(bytes, address);
     }
+    if (slot.symbol == none) return store_le<uint64_t>(bytes, 0);
     const ModuleSymbol& symbol = module_->symbols[slot.symbol];
     store_le<uint64_t>(bytes, symbol.function ? core_.generations.stub_address(symbol.stub) : symbol_address(symbol));
 }

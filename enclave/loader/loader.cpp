@@ -64,12 +64,14 @@ Loader::~Loader() {
 
 Result<void> Loader::init(const LoaderConfig& config) {
     if (state_) return make_error(Code::bad_state, "initialised already");
-    void* memory = Platform::allocate(sizeof(State));
-    if (!memory) return make_error(Code::no_memory, "loader state");
-    State* state = ::new (memory) State(platform_);
+    State* state = create<State>(platform_);
+    if (!state) return make_error(Code::no_memory, "loader state");
     state->core.config = config;
     auto done = state->core.arena.init();
     if (done) done = state->core.generations.init(config.stub_capacity);
+    if (done && (!state->core.retired.reserve(64) || !state->core.modules.reserve(8) || !state->core.floors.reserve(8))) {
+        done = make_error(Code::no_memory, "loader records");
+    }
     if (!done) {
         destroy(state);
         return done;
@@ -105,9 +107,8 @@ static Result<void> begin(Loader::State* state, Operation::Kind kind, Begin&& st
     Lock lock(state);
     if (!lock) return refused(state);
     if (state->operation) return make_error(Code::busy);
-    void* memory = Platform::allocate(sizeof(Operation));
-    if (!memory) return make_error(Code::no_memory, "operation record");
-    auto* operation = ::new (memory) Operation(state->core, kind);
+    auto* operation = create<Operation>(state->core, kind);
+    if (!operation) return make_error(Code::no_memory, "operation record");
     auto started = start(*operation);
     if (!started) {
         destroy(operation);

@@ -184,7 +184,7 @@ struct Module {
     Vec<Block> blocks;
     Vec<PatchRecord> patches;
     Vec<UndoEntry> undo;
-    uint64_t floor = 0;              // security version
+    uintptr_t zero_got = 0;          // GOT slot of absent weak symbols, 0: none
     uint64_t instances = 0;          // linked copies, retired ones included
     bool whole = false;              // loaded whole: a patch's new units are loaded too
     bool unloading = false;

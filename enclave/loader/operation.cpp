@@ -158,9 +158,8 @@ Result<void> Operation::begin_bundle(const sgxdl_bundle_header& header, std::spa
     bundle_->header = header;
     bundle_digest(header, bundle_->digest);
     bundle_->payload = static_cast<uint8_t*>(Platform::allocate(header.payload_size));
-    decoder_ = static_cast<Decoder*>(Platform::allocate(sizeof(Decoder)));
+    decoder_ = create<Decoder>(*bundle_);
     if (!bundle_->payload || !decoder_) return make_error(Code::no_memory, "%u bytes of payload", header.payload_size);
-    ::new (decoder_) Decoder(*bundle_);
     crypto_generichash_init(&bundle_->hash, nullptr, 0, sizeof header.payload_digest);
     if (!module_) {
         module_ = create<Module>();
@@ -241,11 +240,7 @@ Operation::~Operation() {
         }
         core_.generations.drop_pending();
         if (module_) {
-            for (const Slot& slot : slots_) {
-                if (slot.symbol != none) module_->symbols[slot.symbol].got = 0;
-                if (slot.import != none && slot.veneer) module_->imports[slot.import].veneer = 0;
-                if (slot.import != none && !slot.veneer) module_->imports[slot.import].got = 0;
-            }
+            for (const Slot& slot : slots_) slot_address(slot) = 0;
             Vec<uint32_t> stubs;
             (void)stubs.reserve(new_stubs_.size());
             for (uint32_t symbol : new_stubs_) {

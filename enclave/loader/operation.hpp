@@ -85,7 +85,7 @@ class Operation {
     // A GOT slot or a veneer that this operation makes.
     struct Slot {
         uint32_t symbol = none;  // Module::symbols, or
-        uint32_t import = none;  // Module::imports
+        uint32_t import = none;  // Module::imports, or neither: the slot that holds 0
         bool veneer = false;
         uint64_t offset = 0;     // in its region
     };
@@ -116,6 +116,7 @@ class Operation {
     static uint8_t padding(RegionKind kind) { return kind == code || kind == veneers ? 0xcc : 0; }
     Result<bool> make_room(Budget& budget, Region& region, RegionKind kind, uint64_t begin, uint64_t end);
     Result<bool> flush(Budget& budget, Region& region, RegionKind kind, uint64_t until);
+    uintptr_t& slot_address(const Slot& slot);
     void write_slot(const Slot& slot, uint8_t* bytes) const;
     void publish_units(uint64_t number);
     void record_undo();

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <new>
 #include <type_traits>
 #include <utility>
 
@@ -88,10 +89,10 @@ class Vec {
 };
 
 // new and delete on the platform's heap.
-template <class T>
-T* create() {
+template <class T, class... Arguments>
+T* create(Arguments&&... arguments) {
     void* memory = Platform::allocate(sizeof(T));
-    return memory ? ::new (memory) T() : nullptr;
+    return memory ? ::new (memory) T(std::forward<Arguments>(arguments)...) : nullptr;
 }
 template <class T>
 void destroy(T* object) {
