@@ -35,7 +35,7 @@ Session* session(uint32_t number) {
 }
 
 const Api* api() {
-    // acquire: the addresses were written before; partner: the release in start().
+    // acquire: the addresses were written before; partner: the release in start_sqlite().
     return ready.load(std::memory_order_acquire) == Ready::yes ? &addresses : nullptr;
 }
 
@@ -45,7 +45,7 @@ Reply text_reply(int result, const char* what, OutBuffer<char>& text) {
     return {.result = result, .rows = 0, .size = text.count};
 }
 
-Reply start(OutBuffer<char>& text) {
+Reply start_sqlite(OutBuffer<char>& text) {
     Ready expected = Ready::no;
     // relaxed: only one caller gets past, and nobody else looks at what it writes before `yes`.
     if (!ready.compare_exchange_strong(expected, Ready::starting, std::memory_order_relaxed)) {
@@ -63,8 +63,8 @@ Reply start(OutBuffer<char>& text) {
     return reply;
 }
 
-Reply open(uint32_t number, std::span<const char> name, uint32_t column_limit,
-           OutBuffer<char>& text) {
+Reply open_session(uint32_t number, std::span<const char> name, uint32_t column_limit,
+                   OutBuffer<char>& text) {
     Session* const target = session(number);
     const Api* const sqlite = api();
     if (target == nullptr) return text_reply(result_misuse, "no such session", text);
@@ -77,7 +77,7 @@ Reply open(uint32_t number, std::span<const char> name, uint32_t column_limit,
     return reply;
 }
 
-Reply execute(uint32_t number, std::span<const char> sql, OutBuffer<char>& text) {
+Reply execute_sql(uint32_t number, std::span<const char> sql, OutBuffer<char>& text) {
     Session* const target = session(number);
     if (target == nullptr) return text_reply(result_misuse, "no such session", text);
     const Reply reply = target->execute(sql, text.storage);
@@ -85,7 +85,7 @@ Reply execute(uint32_t number, std::span<const char> sql, OutBuffer<char>& text)
     return reply;
 }
 
-Reply fetch(uint32_t number, OutBuffer<char>& text) {
+Reply fetch_rows(uint32_t number, OutBuffer<char>& text) {
     Session* const target = session(number);
     if (target == nullptr) return text_reply(result_misuse, "no such session", text);
     const Reply reply = target->fetch(text.storage);
@@ -93,7 +93,7 @@ Reply fetch(uint32_t number, OutBuffer<char>& text) {
     return reply;
 }
 
-Reply close(uint32_t number) {
+Reply close_session(uint32_t number) {
     Session* const target = session(number);
     return target != nullptr ? target->close() : Reply{.result = result_misuse};
 }

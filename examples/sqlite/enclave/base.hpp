@@ -22,13 +22,13 @@ const Api* api();
 // Puts a text into a reply.
 Reply text_reply(int result, const char* what, OutBuffer<char>& text);
 
-Reply start(OutBuffer<char>& text);
-Reply open(uint32_t number, std::span<const char> name, uint32_t column_limit,
-           OutBuffer<char>& text);
-Reply execute(uint32_t number, std::span<const char> sql, OutBuffer<char>& text);
-Reply fetch(uint32_t number, OutBuffer<char>& text);
-Reply close(uint32_t number);
-Reply speedtest(std::span<const char> module, std::span<const char> arguments,
-                OutBuffer<char>& text);
+Reply start_sqlite(OutBuffer<char>& text);
+Reply open_session(uint32_t number, std::span<const char> name, uint32_t column_limit,
+                   OutBuffer<char>& text);
+Reply execute_sql(uint32_t number, std::span<const char> sql, OutBuffer<char>& text);
+Reply fetch_rows(uint32_t number, OutBuffer<char>& text);
+Reply close_session(uint32_t number);
+Reply run_speedtest(std::span<const char> module, std::span<const char> arguments,
+                    OutBuffer<char>& text);
 
 }  // namespace sgxdl::sqlite

@@ -44,8 +44,8 @@ void speedtest_output(const char* text, unsigned long size) {
 
 namespace sgxdl::sqlite {
 
-Reply speedtest(std::span<const char> module, std::span<const char> arguments,
-                OutBuffer<char>& text) {
+Reply run_speedtest(std::span<const char> module, std::span<const char> arguments,
+                    OutBuffer<char>& text) {
     static constexpr size_t max_arguments = 32;
     // acquire: the run before left current_run; partner: the release below.
     if (running.test_and_set(std::memory_order_acquire)) {

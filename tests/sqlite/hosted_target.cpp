@@ -1,0 +1,196 @@
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstring>
+#include <fstream>
+#include <iterator>
+#include <mutex>
+#include <ostream>
+#include <stdexcept>
+#include <thread>
+
+#include "enclave/hosted/hosted_platform.hpp"
+#include "enclave/loader/loader.hpp"
+#include "examples/sqlite/enclave/session.hpp"
+#include "examples/sqlite/interface.hpp"
+#include "tests/sqlite/target.hpp"
+#include "tool/front/bundle.hpp"
+
+namespace sgxdl::sqlite::test {
+
+std::ostream& operator<<(std::ostream& out, const Footprint& f) {
+    return out << "pages " << f.pages << ", heap " << f.heap_blocks << ", stubs " << f.stubs
+               << ", units " << f.units << ", generations " << f.generations;
+}
+
+namespace {
+
+std::vector<uint8_t> read_file(const std::string& name) {
+    std::ifstream in(name, std::ios::binary);
+    if (!in) throw std::runtime_error("cannot read " + name);
+    return {std::istreambuf_iterator<char>(in), {}};
+}
+
+// imports.list of the example, with this process's functions.
+std::vector<Import> process_imports() {
+    std::vector<Import> out;
+    std::ifstream in(SGXDL_SQLITE_IMPORTS);
+    std::string name;
+    while (std::getline(in, name)) {
+        if (name.empty() || name[0] == '#') continue;
+        void* const address = dlsym(RTLD_DEFAULT, name.c_str());
+        // The speedtest functions are the enclave's own; these tests do not load speedtest1.
+        if (address == nullptr) continue;
+        out.push_back({strdup(name.c_str()), reinterpret_cast<uintptr_t>(address), true});
+    }
+    std::ranges::sort(
+        out, [](const Import& a, const Import& b) { return std::strcmp(a.name, b.name) < 0; });
+    return out;
+}
+
+class HostedTarget : public Target {
+ public:
+    HostedTarget(const std::string& product, const std::string& public_key_file)
+        : product_(product), imports_(process_imports()) {
+        LoaderConfig config{.trust = {.product = product_.c_str(), .vendor_key = {}},
+                            .imports = imports_};
+        const auto key = front::read_public_key(public_key_file);
+        std::ranges::copy(key, config.trust.vendor_key);
+        const auto made = loader_.init(config);
+        if (!made) throw std::runtime_error(text(made.error()));
+    }
+    ~HostedTarget() override {
+        for (const Import& import : imports_)
+            free(const_cast<char*>(import.name));
+    }
+
+    Change apply(const std::string& file, const std::vector<std::string>& names) override {
+        const std::vector<uint8_t> bytes = read_file(file);
+        sgxdl_bundle_header header;
+        if (bytes.size() < sizeof header) return {.error = "truncated"};
+        std::memcpy(&header, bytes.data(), sizeof header);
+        std::string list;
+        for (const std::string& name : names)
+            list.append(name.c_str(), name.size() + 1);
+        if (auto begun = loader_.begin_bundle(header, list); !begun)
+            return {.error = text(begun.error())};
+        constexpr size_t part = 64 << 10;
+        for (size_t at = sizeof header; at < bytes.size(); at += part) {
+            const size_t size = std::min(part, bytes.size() - at);
+            if (auto fed = loader_.feed({bytes.data() + at, size}); !fed)
+                return {.error = text(fed.error())};
+        }
+        return finish();
+    }
+
+    Change rollback(const std::string& module) override {
+        if (auto begun = loader_.begin_rollback(module.c_str()); !begun)
+            return {.error = text(begun.error())};
+        return finish();
+    }
+
+    std::string start() override {
+        Pin pin(loader_);
+#define SGXDL_SQLITE_LOOK_UP(name, result, parameters)                                     \
+    api_.name = reinterpret_cast<decltype(api_.name)>(loader_.symbol(module_name, #name)); \
+    if (api_.name == nullptr) return "missing: " #name;
+        SGXDL_SQLITE_FUNCTIONS(SGXDL_SQLITE_LOOK_UP)
+#undef SGXDL_SQLITE_LOOK_UP
+        const int result = api_.enclave_sqlite_start();
+        return result == result_ok ? "" : api_.sqlite3_errstr(result);
+    }
+
+    std::unique_ptr<Connection> connect(unsigned, const std::string& database,
+                                        int column_limit) override {
+        return std::make_unique<HostedConnection>(*this, database, column_limit);
+    }
+
+    void reclaim() override {
+        while (loader_.reclaim())
+            std::this_thread::yield();
+    }
+
+    Footprint footprint() override {
+        const LoaderInfo info = loader_.info();
+        return {.pages = platform_.committed_pages(),
+                .heap_blocks = Platform::heap_blocks(),
+                .stubs = info.stubs,
+                .units = info.units_live,
+                .generations = info.generations_live};
+    }
+
+ private:
+    struct Pin {
+        explicit Pin(Loader& l) : loader(l) {
+            if (const auto pinned = loader.pin(); !pinned)
+                throw std::runtime_error(text(pinned.error()));
+        }
+        ~Pin() { loader.unpin(); }
+        Loader& loader;
+    };
+
+    // Pins for every call, as an ecall does.
+    class HostedConnection : public Connection {
+     public:
+        HostedConnection(HostedTarget& target, const std::string& database, int column_limit)
+            : target_(target) {
+            char text[256];
+            const Pin pin(target_.loader_);
+            const Reply reply = session_.open(target_.api_, database.c_str(), column_limit, text);
+            if (reply.result != result_ok) throw std::runtime_error(std::string(text, reply.size));
+        }
+        ~HostedConnection() override {
+            const Pin pin(target_.loader_);
+            session_.close();
+        }
+        Reply execute(std::span<const char> sql, std::span<char> text) override {
+            const Pin pin(target_.loader_);
+            return session_.execute(sql, text);
+        }
+        Reply fetch(std::span<char> text) override {
+            const Pin pin(target_.loader_);
+            return session_.fetch(text);
+        }
+
+     private:
+        HostedTarget& target_;
+        Session session_;
+    };
+
+    static std::string text(const Error& error) {
+        return std::string(code_text(error.code)) + ": " + error.context;
+    }
+
+    Change finish() {
+        for (;;) {
+            auto progress = loader_.step();
+            if (!progress) return {.error = text(progress.error())};
+            if (progress->done != 0) {
+                return {.error = "",
+                        .functions = progress->functions,
+                        .changed = progress->changed_functions,
+                        .closure = progress->closure_functions,
+                        .relocations = progress->relocations,
+                        .slices = progress->slices,
+                        .text_bytes = progress->text_bytes,
+                        .generation = progress->generation};
+            }
+            std::this_thread::yield();  // between slices, as the host library does
+        }
+    }
+
+    std::string product_;
+    std::vector<Import> imports_;
+    Platform platform_;
+    Loader loader_{platform_};
+    Api api_;
+};
+
+}  // namespace
+
+std::unique_ptr<Target> make_hosted_target(const std::string& product,
+                                           const std::string& public_key_file) {
+    return std::make_unique<HostedTarget>(product, public_key_file);
+}
+
+}  // namespace sgxdl::sqlite::test

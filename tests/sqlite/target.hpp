@@ -1,0 +1,53 @@
+// Where SQLite runs in a test: in the enclave, or in this process by the same loader core on its
+// hosted platform. The tests are written once against this.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "examples/sqlite/server/clients.hpp"
+
+namespace sgxdl::sqlite::test {
+
+// What must not grow with the number of patches.
+struct Footprint {
+    uint64_t pages = 0;        // present for loaded code and data, counted by the platform
+    uint64_t heap_blocks = 0;  // in use
+    uint64_t stubs = 0;
+    uint64_t units = 0;        // linked copies
+    uint64_t generations = 0;  // live
+    bool operator==(const Footprint&) const = default;
+};
+std::ostream& operator<<(std::ostream& out, const Footprint& footprint);
+
+// What one load, patch or rollback did.
+struct Change {
+    std::string error;  // empty: done
+    uint32_t functions = 0, changed = 0, closure = 0, relocations = 0, slices = 0;
+    uint64_t text_bytes = 0, generation = 0;
+    bool ok() const { return error.empty(); }
+};
+
+class Target {
+ public:
+    virtual ~Target() = default;
+    // Applies a bundle file: a module or a patch. With names: only these functions of a module.
+    virtual Change apply(const std::string& bundle_file,
+                         const std::vector<std::string>& names = {}) = 0;
+    virtual Change rollback(const std::string& module) = 0;
+    // Looks SQLite up and starts it, once, after the module was loaded. SQLite's message or "".
+    virtual std::string start() = 0;
+    virtual std::unique_ptr<Connection> connect(unsigned session, const std::string& database,
+                                                int column_limit) = 0;
+    // Frees everything that can be freed now.
+    virtual void reclaim() = 0;
+    virtual Footprint footprint() = 0;
+};
+
+// The loader core in this process.
+std::unique_ptr<Target> make_hosted_target(const std::string& product,
+                                           const std::string& public_key_file);
+
+}  // namespace sgxdl::sqlite::test
