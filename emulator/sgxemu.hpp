@@ -20,6 +20,9 @@ namespace sgxemu {
 struct MachineConfig {
     size_t epc_pages = 262'144;  // size of the EPC in 4 KiB pages (1 GiB)
     bool sgx2 = true;            // EAUG, EACCEPT, EACCEPTCOPY, EMODPE, EMODPR, EMODT
+    // An ENCLU that was executed once traps as HLT from then on, which is four times cheaper than
+    // #UD: its first byte in the EPC (not in what was measured) becomes F4.
+    bool rewrite_enclu = true;
 };
 // Returns 0, or -EBUSY when an enclave exists already.
 int configure(const MachineConfig& config);
@@ -29,8 +32,9 @@ int configure(const MachineConfig& config);
 int open();
 int close(int fd);
 
-// ioctl(fd, SGX_IOC_ENCLAVE_*, argument): 0, or -errno; SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS and the
-// other EDMM ioctls report the SGX error code and the bytes done in their argument as the driver does.
+// ioctl(fd, SGX_IOC_ENCLAVE_*, argument): 0, or -errno; SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS and
+// the other EDMM ioctls report the SGX error code and the bytes done in their argument as the
+// driver does.
 int ioctl(int fd, unsigned long request, void* argument);
 
 // mmap, mprotect and munmap of enclave memory. The address, or MAP_FAILED with errno set; 0, or -1
@@ -58,10 +62,15 @@ EpcCount epc_count(int fd);
 // MRENCLAVE of an initialised enclave. Returns 0, or -ENOENT before EINIT.
 int measurement(int fd, uint8_t mrenclave[32]);
 
+// The code that EINIT left in EAX at the last SGX_IOC_ENCLAVE_INIT of this enclave (the driver
+// turns all of them into -EPERM): an SGX error code, 0 for success, -1 before the first.
+int einit_result(int fd);
+
 // True when the address lies in an enclave that this process has mapped.
 bool is_enclave_address(const void* address);
 
-// Sends the thread an interrupt: if it is inside an enclave, it leaves by AEX and is resumed. For tests.
+// Sends the thread an interrupt: if it is inside an enclave, it leaves by AEX and is resumed. For
+// tests.
 int interrupt(pid_t tid);
 
 }  // namespace sgxemu

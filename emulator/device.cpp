@@ -1,0 +1,125 @@
+// The device file: open, close, ioctl; and what tests may ask about an enclave.
+#include <asm/sgx.h>
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+
+#include "emulator/driver.hpp"
+#include "emulator/machine.hpp"
+#include "emulator/registry.hpp"
+#include "emulator/sgxemu.hpp"
+#include "emulator/signals.hpp"
+
+namespace sgxemu {
+
+namespace {
+
+int dispatch(Enclave& enclave, unsigned long request, uint64_t argument) {
+    switch (request) {
+        case SGX_IOC_ENCLAVE_CREATE:
+            return ioctl_create(enclave, argument);
+        case SGX_IOC_ENCLAVE_ADD_PAGES:
+            return ioctl_add_pages(enclave, argument);
+        case SGX_IOC_ENCLAVE_INIT:
+            return ioctl_init(enclave, argument);
+        case SGX_IOC_ENCLAVE_PROVISION:
+            return ioctl_provision(enclave, argument);
+        case SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS:
+            return ioctl_restrict_permissions(enclave, argument);
+        case SGX_IOC_ENCLAVE_MODIFY_TYPES:
+            return ioctl_modify_types(enclave, argument);
+        case SGX_IOC_ENCLAVE_REMOVE_PAGES:
+            return ioctl_remove_pages(enclave, argument);
+        default:
+            return -ENOTTY;
+    }
+}
+
+}  // namespace
+
+int open() {
+    const SignalsBlocked blocked;
+    if (!machine().usable) return -ENODEV;
+    if (const int error = install_signal_handlers()) return error;
+    const int fd = ::memfd_create("sgx_enclave", MFD_CLOEXEC);
+    if (fd < 0) return -errno;
+    const int epc_fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    if (epc_fd < 0) {
+        const int error = -errno;
+        ::close(fd);
+        return error;
+    }
+    auto enclave = std::make_unique<Enclave>(fd, epc_fd);
+    if (!register_enclave(enclave.get())) {
+        ::close(fd);
+        return -ENOMEM;
+    }
+    enclave.release();  // the registry's reference counts own it now
+    return fd;
+}
+
+int close(int fd) {
+    const SignalsBlocked blocked;
+    if (!release_descriptor(fd)) return -EBADF;
+    return ::close(fd) == 0 ? 0 : -errno;
+}
+
+int ioctl(int fd, unsigned long request, void* argument) {
+    const SignalsBlocked blocked;
+    const EnclaveRef enclave = find_by_descriptor(fd);
+    if (!enclave) return -EBADF;
+    // The driver refuses a second ioctl on the same enclave while one runs.
+    if (enclave->ioctl_busy.exchange(true, std::memory_order_acquire)) return -EBUSY;
+    const int result = dispatch(*enclave, request, reinterpret_cast<uint64_t>(argument));
+    enclave->ioctl_busy.store(false, std::memory_order_release);
+    return result;
+}
+
+EpcCount epc_count(int fd) {
+    const SignalsBlocked blocked;
+    EpcCount count;
+    const EnclaveRef enclave = find_by_descriptor(fd);
+    if (!enclave) return count;
+    const Guard guard(enclave->lock);
+    if (!enclave->created) return count;
+    count.valid = 1;  // the SECS
+    const uintptr_t end = enclave->base() + enclave->size();
+    uintptr_t page = enclave->skip_holes(enclave->base(), end);
+    for (; page < end; page = enclave->skip_holes(page + page_size, end)) {
+        const EpcmEntry& e = enclave->entry(page);
+        if (!e.valid) continue;
+        const bool is_regular = e.type == SGX_PT_REG;
+        const bool executable = is_regular && (e.rwx & SGX_SECINFO_X);
+        ++count.valid;
+        count.regular += is_regular;
+        count.executable += executable;
+        count.writable_executable += executable && (e.rwx & SGX_SECINFO_W);
+        count.pending += e.pending;
+        count.trimmed += e.type == SGX_PT_TRIM;
+    }
+    return count;
+}
+
+int measurement(int fd, uint8_t mrenclave[32]) {
+    const SignalsBlocked blocked;
+    const EnclaveRef enclave = find_by_descriptor(fd);
+    if (!enclave) return -EBADF;
+    const Guard guard(enclave->lock);
+    if (!enclave->initialized) return -ENOENT;
+    std::copy_n(enclave->secs.mrenclave, sizeof(enclave->secs.mrenclave), mrenclave);
+    return 0;
+}
+
+int einit_result(int fd) {
+    const SignalsBlocked blocked;
+    const EnclaveRef enclave = find_by_descriptor(fd);
+    if (!enclave) return -EBADF;
+    const Guard guard(enclave->lock);
+    return enclave->einit_result;
+}
+
+}  // namespace sgxemu

@@ -1,0 +1,166 @@
+// Building an enclave: CREATE, ADD_PAGES, INIT, PROVISION.
+#include <asm/sgx.h>
+
+#include <algorithm>
+#include <bit>
+#include <cerrno>
+#include <cstring>
+
+#include "emulator/driver.hpp"
+#include "emulator/ecreate.hpp"
+#include "emulator/machine.hpp"
+#include "emulator/sigstruct.hpp"
+#include "emulator/usercopy.hpp"
+#include "emulator/vma.hpp"
+
+namespace sgxemu {
+
+namespace {
+
+constexpr uint64_t secinfo_permissions = SGX_SECINFO_R | SGX_SECINFO_W | SGX_SECINFO_X;
+// SGX_SECINFO_RESERVED_MASK of arch/x86/include/asm/sgx.h.
+constexpr uint64_t driver_secinfo_known = secinfo_permissions | SGX_SECINFO_PT_MASK;
+// Attributes that need no permission by SGX_IOC_ENCLAVE_PROVISION.
+constexpr uint64_t free_attributes = SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_KSS;
+constexpr size_t measured_chunk = 256;
+
+// sgx_validate_secinfo.
+bool is_valid_secinfo(const sgx_secinfo& secinfo) {
+    const uint64_t type = secinfo.flags & SGX_SECINFO_PT_MASK;
+    const uint64_t permissions = secinfo.flags & secinfo_permissions;
+    if (type != SGX_SECINFO_REG && type != SGX_SECINFO_TCS) return false;
+    if ((permissions & SGX_SECINFO_W) && !(permissions & SGX_SECINFO_R)) return false;
+    if (type == SGX_SECINFO_TCS && permissions != 0) return false;
+    if (secinfo.flags & ~driver_secinfo_known) return false;
+    return std::all_of(std::begin(secinfo.reserved), std::end(secinfo.reserved),
+                       [](uint8_t b) { return b == 0; });
+}
+
+// sgx_encl_add_page: EADD and, if asked for, sixteen EEXTENDs. Under enclave.lock.
+int add_page(Enclave& enclave, uint64_t offset, uint64_t source, const sgx_secinfo& secinfo,
+             bool measure) {
+    const uintptr_t address = enclave.base() + offset;
+    EpcmEntry& entry = enclave.entry(address);
+    if (entry.valid) return -EBUSY;
+    if (!machine().take_epc_page()) return -ENOMEM;
+    uint8_t* page = enclave.bytes(address);
+    const bool is_tcs = (secinfo.flags & SGX_SECINFO_PT_MASK) == SGX_SECINFO_TCS;
+    int error = 0;
+    if (!copy_from_program(page, source, page_size)) {
+        error = -EFAULT;
+    } else if (is_tcs && !prepare_tcs(*reinterpret_cast<sgx_tcs*>(page))) {
+        error = -EIO;  // EADD is #GP
+    }
+    if (error != 0) {
+        std::memset(page, 0, page_size);
+        machine().return_epc_pages(1);
+        return error;
+    }
+    encls_add(entry, secinfo.flags);
+    // The cap is for ever: the build-time permissions; a TCS is read-write to the processor.
+    entry.kernel_cap =
+        static_cast<uint8_t>(is_tcs ? PROT_READ | PROT_WRITE : protection_of(entry.rwx));
+    enclave.count_valid(address, 1);
+    enclave.measurement.add(offset, secinfo);
+    if (measure) {
+        for (size_t i = 0; i < page_size; i += measured_chunk) {
+            enclave.measurement.extend(offset + i, page + i);
+        }
+    }
+    return 0;
+}
+
+}  // namespace
+
+bool is_valid_range(const Enclave& enclave, uint64_t offset, uint64_t length) {
+    if (offset % page_size != 0 || length == 0 || length % page_size != 0) return false;
+    if (offset + length < offset) return false;
+    return offset + length - page_size < enclave.size();
+}
+
+int ioctl_create(Enclave& enclave, uint64_t argument) {
+    if (enclave.created) return -EINVAL;
+    sgx_enclave_create arguments{};
+    if (!copy_from_program(&arguments, argument, sizeof(arguments))) return -EFAULT;
+    sgx_secs secs;
+    if (!copy_from_program(&secs, arguments.src, sizeof(secs))) return -EFAULT;
+    if (!std::has_single_bit(secs.size)) return -EINVAL;
+    if (!is_valid_secs(secs)) return -EIO;
+    if (!machine().take_epc_page()) return -ENOMEM;
+    const Guard guard(enclave.lock);
+    if (const int error = enclave.make_pages(secs.base, secs.size)) {
+        machine().return_epc_pages(1);
+        return error;
+    }
+    // ECREATE clears the identities; EINIT sets them.
+    std::memset(secs.mrenclave, 0, sizeof(secs.mrenclave));
+    std::memset(secs.mrsigner, 0, sizeof(secs.mrsigner));
+    secs.isv_prod_id = 0;
+    secs.isv_svn = 0;
+    enclave.secs = secs;
+    enclave.measurement.create(secs.ssa_frame_size, secs.size);
+    enclave.created = true;
+    return map_into_elrange(enclave);
+}
+
+int ioctl_add_pages(Enclave& enclave, uint64_t argument) {
+    if (!enclave.created || enclave.initialized) return -EINVAL;
+    sgx_enclave_add_pages arguments{};
+    if (!copy_from_program(&arguments, argument, sizeof(arguments))) return -EFAULT;
+    if (arguments.src % page_size != 0) return -EINVAL;
+    if (!is_valid_range(enclave, arguments.offset, arguments.length)) return -EINVAL;
+    sgx_secinfo secinfo{};
+    if (!copy_from_program(&secinfo, arguments.secinfo, sizeof(secinfo))) return -EFAULT;
+    if (!is_valid_secinfo(secinfo)) return -EINVAL;
+    int error = 0;
+    uint64_t done = 0;
+    {
+        const Guard guard(enclave.lock);
+        while (done < arguments.length && error == 0) {
+            error = add_page(enclave, arguments.offset + done, arguments.src + done, secinfo,
+                             (arguments.flags & SGX_PAGE_MEASURE) != 0);
+            if (error == 0) done += page_size;
+        }
+        const uintptr_t begin = enclave.base() + arguments.offset;
+        const int applied = apply_protection(enclave, begin, begin + done);
+        if (error == 0) error = applied;
+    }
+    arguments.count = done;
+    if (!copy_to_program(argument, &arguments, sizeof(arguments))) return -EFAULT;
+    return error;
+}
+
+int ioctl_init(Enclave& enclave, uint64_t argument) {
+    if (!enclave.created || enclave.initialized) return -EINVAL;
+    sgx_enclave_init arguments{};
+    if (!copy_from_program(&arguments, argument, sizeof(arguments))) return -EFAULT;
+    sgx_sigstruct sigstruct{};
+    if (!copy_from_program(&sigstruct, arguments.sigstruct, sizeof(sigstruct))) return -EFAULT;
+    if (sigstruct.vendor != 0 && sigstruct.vendor != 0x8086) return -EINVAL;
+    const Guard guard(enclave.lock);
+    if (enclave.secs.attributes.flags & ~free_attributes) return -EACCES;
+    const Digest mrenclave = enclave.measurement.value();
+    enclave.einit_result = verify_sigstruct(sigstruct, enclave.secs, mrenclave);
+    if (enclave.einit_result != SGX_SUCCESS) return -EPERM;
+    const Digest mrsigner = sha256(sigstruct.modulus, sizeof(sigstruct.modulus));
+    std::copy(mrenclave.begin(), mrenclave.end(), enclave.secs.mrenclave);
+    std::copy(mrsigner.begin(), mrsigner.end(), enclave.secs.mrsigner);
+    enclave.secs.isv_prod_id = sigstruct.isv_prod_id;
+    enclave.secs.isv_svn = sigstruct.isv_svn;
+    std::copy_n(sigstruct.isv_family_id, sizeof(enclave.isv_family_id), enclave.isv_family_id);
+    std::copy_n(sigstruct.isv_ext_prod_id, sizeof(enclave.isv_ext_prod_id),
+                enclave.isv_ext_prod_id);
+    enclave.secs.attributes.flags |= SGX_ATTR_INIT;
+    enclave.initialized = true;
+    return 0;
+}
+
+// There is no /dev/sgx_provision here, so no descriptor of it can be shown: the driver's answer to
+// any other file.
+int ioctl_provision(Enclave&, uint64_t argument) {
+    sgx_enclave_provision arguments{};
+    if (!copy_from_program(&arguments, argument, sizeof(arguments))) return -EFAULT;
+    return -EINVAL;
+}
+
+}  // namespace sgxemu

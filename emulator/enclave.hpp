@@ -1,0 +1,125 @@
+// One enclave: its SECS, its pages and their EPCM entries, and what the kernel knows of its
+// mappings.
+//
+// The EPC pages of an enclave are one memfd, page i of ELRANGE at offset i * 4096. It is mapped
+// shared at ELRANGE, where the host's page tables enforce what the EPCM and the VMAs allow, and a
+// second time read-write (`alias`), through which the emulator, and only it, reaches every page.
+//
+// Life: an enclave is held by its descriptor, by its mappings, by threads inside it, and by whoever
+// looks it up; the last one to let go frees it. `lock` guards everything that is not atomic.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "emulator/epcm.hpp"
+#include "emulator/lock.hpp"
+#include "emulator/measurement.hpp"
+#include "sgxdl/arch/sgx.h"
+
+namespace sgxemu {
+
+// A mapping of enclave memory: the program's wish, which the EPCM narrows page by page.
+struct Vma {
+    uintptr_t begin = 0;
+    uintptr_t end = 0;
+    int protection = 0;
+};
+
+// ENCLU is 0F 01 D7; an ENCLU that was executed once stands in the EPC as HLT 01 D7.
+inline constexpr uint8_t enclu_first_byte = 0x0f, hlt_byte = 0xf4;
+inline void restore_enclu_byte(uint8_t& byte) {
+    if (byte == hlt_byte) byte = enclu_first_byte;
+}
+
+// Addresses whose ENCLU was rewritten to HLT. Only grows (a page's removal takes its sites out by
+// marking them); read without a lock.
+class EncluSites {
+ public:
+    bool contains(uintptr_t address) const;
+    // False when the table is full; then the site simply goes on to trap as #UD.
+    bool insert(uintptr_t address);
+    // Calls f(address) for each site in [begin, end).
+    template <class F>
+    void for_each_in(uintptr_t begin, uintptr_t end, F f) const {
+        if (count_.load(std::memory_order_relaxed) == 0) return;
+        for (const auto& slot : slot_) {
+            const uintptr_t address = slot.load(std::memory_order_relaxed);
+            if (address >= begin && address < end) f(address);
+        }
+    }
+    void forget(uintptr_t begin, uintptr_t end);
+
+ private:
+    static constexpr size_t capacity = 512;
+    static constexpr uintptr_t removed = 1;
+    std::array<std::atomic<uintptr_t>, capacity> slot_{};
+    std::atomic<size_t> count_{0};
+};
+
+class Enclave {
+ public:
+    // `descriptor` is the program's; `epc_descriptor`, of the same memfd, is the enclave's own.
+    Enclave(int descriptor, int epc_descriptor) : fd(descriptor), epc_fd(epc_descriptor) {}
+    ~Enclave();
+    Enclave(const Enclave&) = delete;
+    Enclave& operator=(const Enclave&) = delete;
+
+    // ECREATE: maps the EPC and makes the page records. 0 or -errno.
+    int make_pages(uintptr_t base, size_t size);
+
+    bool contains(uintptr_t address) const { return address - base_ < size_; }
+    uintptr_t base() const { return base_; }
+    size_t size() const { return size_; }
+
+    size_t index_of(uintptr_t address) const { return (address - base_) / page_size; }
+    EpcmEntry& entry(uintptr_t address) { return entries_[index_of(address)]; }
+    // The bytes behind an address of ELRANGE, whatever its protection.
+    uint8_t* bytes(uintptr_t address) { return alias_ + (address - base_); }
+    template <class T>
+    T* at(uintptr_t address) {
+        return reinterpret_cast<T*>(bytes(address));
+    }
+
+    // A page became valid or stopped being so: keeps the sparse count that lets walks skip holes.
+    void count_valid(uintptr_t address, int change);
+    // First address >= `from` and < `end` whose page may be valid; skips empty 2 MiB blocks.
+    uintptr_t skip_holes(uintptr_t from, uintptr_t end) const;
+    // EREMOVE: gives the page back to the EPC and its memory to the host. The caller has unmapped
+    // it.
+    void remove_page(uintptr_t address);
+
+    const int fd;
+    const int epc_fd;
+    Lock lock;
+    std::atomic<bool> ioctl_busy{false};  // the driver's SGX_ENCL_IOCTL
+    bool created = false;
+    bool initialized = false;
+    int einit_result = -1;
+    sgx_secs secs{};                 // the SECS page; MRENCLAVE is final after EINIT
+    uint8_t isv_family_id[16] = {};  // of the SIGSTRUCT, like the next; SECS has no named place
+    uint8_t isv_ext_prod_id[16] = {};
+    Measurement measurement;
+    std::vector<Vma> vmas;  // sorted, disjoint; inside and, before EINIT, outside ELRANGE
+    EncluSites sites;
+
+    // References: see the top. The registry (registry.hpp) hands them out.
+    std::atomic<uint32_t> references{1};
+    // Guarded by the registry's lock: whether the descriptor and the mappings hold references.
+    bool held_by_descriptor = true;
+    bool held_by_mappings = false;
+
+ private:
+    uintptr_t base_ = 0;
+    size_t size_ = 0;
+    uint8_t* alias_ = nullptr;
+    EpcmEntry* entries_ = nullptr;
+    uint16_t* block_count_ = nullptr;  // valid pages in each 2 MiB block
+    size_t valid_count_ = 0;
+};
+
+}  // namespace sgxemu

@@ -1,0 +1,125 @@
+// The dispatch of ENCLU (SDM volume 3D, 38.1.2).
+#include "emulator/enclu.hpp"
+
+#include <atomic>
+
+#include "emulator/context.hpp"
+#include "emulator/leaves/leaf.hpp"
+#include "emulator/machine.hpp"
+#include "emulator/transitions.hpp"
+#include "emulator/vma.hpp"
+
+namespace sgxemu {
+
+namespace {
+
+uint64_t reg(const ucontext_t& context, int index) {
+    return static_cast<uint64_t>(context.uc_mcontext.gregs[index]);
+}
+
+// The two bytes after the first, which no rewriting changes.
+bool has_enclu_tail(Enclave& enclave, uint64_t rip) {
+    return *enclave.bytes(rip + 1) == 0x01 && *enclave.bytes(rip + 2) == 0xd7;
+}
+
+// One byte, so that a thread executing here sees the old instruction or the new one.
+void rewrite_site(Enclave& enclave, uint64_t rip) {
+    const Guard guard(enclave.lock);
+    if (!permits(enclave.entry(rip), PROT_EXEC)) return;
+    // A page that the enclave may write is left alone: it would find bytes it never wrote.
+    if (permits(enclave.entry(rip), PROT_WRITE)) return;
+    if (!enclave.sites.insert(rip)) return;
+    std::atomic_ref<uint8_t>(*enclave.bytes(rip)).store(hlt_byte, std::memory_order_release);
+}
+
+using Leaf = LeafResult (*)(Enclave&, const LeafOperands&);
+
+struct LeafEntry {
+    Leaf run;
+    bool needs_sgx2;
+    bool changes_page;  // the page at RCX, whose protection then follows
+};
+
+// By leaf number; EENTER, ERESUME and EEXIT are transitions.
+constexpr LeafEntry leaves[] = {
+    {ereport, false, false}, {egetkey, false, false},   {nullptr, false, false},
+    {nullptr, false, false}, {nullptr, false, false},   {eaccept, true, true},
+    {emodpe, true, true},    {eacceptcopy, true, true},
+};
+
+void finish(ucontext_t& context, const LeafResult& result) {
+    auto& gregs = context.uc_mcontext.gregs;
+    gregs[REG_RIP] += static_cast<greg_t>(enclu_length);
+    if (result.kind == LeafResult::Kind::silent) return;
+    gregs[REG_RAX] = static_cast<greg_t>(result.rax);
+    uint64_t flags = reg(context, REG_EFL) & ~rflags_arithmetic;
+    if (result.rax != SGX_SUCCESS) flags |= rflags_zf;
+    gregs[REG_EFL] = static_cast<greg_t>(flags);
+}
+
+// The host's page tables are brought in line while the lock is held; should that fail (the
+// mapping limit), the access that follows finds out and faults as for a lack of EPC.
+LeafResult run_leaf(Enclave& enclave, const LeafEntry& leaf, const LeafOperands& operands) {
+    const Guard guard(enclave.lock);
+    const LeafResult result = leaf.run(enclave, operands);
+    if (leaf.changes_page && result.kind != LeafResult::Kind::fault && result.rax == SGX_SUCCESS) {
+        static_cast<void>(apply_protection(enclave, operands.rcx, operands.rcx + page_size));
+    }
+    return result;
+}
+
+}  // namespace
+
+bool trapped_on_enclu(Thread& thread, const ucontext_t& context, uint8_t vector) {
+    Enclave& enclave = *thread.enclave;
+    const uint64_t rip = reg(context, REG_RIP);
+    if (!enclave.contains(rip) || !enclave.contains(rip + enclu_length - 1)) return false;
+    if (!has_enclu_tail(enclave, rip)) return false;
+    const uint8_t first = *enclave.bytes(rip);
+    if (vector == vector_gp) return first == hlt_byte && enclave.sites.contains(rip);
+    if (vector != vector_ud) return false;
+    // Between this thread's #UD and now another one may have rewritten the site.
+    if (first == hlt_byte && enclave.sites.contains(rip)) return true;
+    if (first != enclu_first_byte) return false;
+    if (machine().config.rewrite_enclu) rewrite_site(enclave, rip);
+    return true;
+}
+
+std::optional<Exception> execute_enclu_inside(Thread& thread, ucontext_t& context, Bases& bases) {
+    const auto number = static_cast<uint32_t>(reg(context, REG_RAX));
+    if (number == SGX_ENCLU_EEXIT) {
+        eexit(thread, context, bases);
+        return std::nullopt;
+    }
+    if (number >= std::size(leaves) || leaves[number].run == nullptr) return general_protection();
+    const LeafEntry& leaf = leaves[number];
+    if (leaf.needs_sgx2 && !machine().config.sgx2) return general_protection();
+    const LeafOperands operands{reg(context, REG_RBX), reg(context, REG_RCX),
+                                reg(context, REG_RDX)};
+    const LeafResult result = run_leaf(*thread.enclave, leaf, operands);
+    if (result.kind == LeafResult::Kind::fault) return result.exception;
+    finish(context, result);
+    return std::nullopt;
+}
+
+std::optional<Exception> execute_enclu_outside(Thread& thread, ucontext_t& context, Bases& bases) {
+    const auto number = static_cast<uint32_t>(reg(context, REG_RAX));
+    if (number == SGX_ENCLU_ERESUME) return eresume(thread, context, bases);
+    if (number != SGX_ENCLU_EENTER) return general_protection();
+    const uint64_t tcs = reg(context, REG_RBX);
+    const EenterOperands operands{tcs, reg(context, REG_RCX), reg(context, REG_RSP),
+                                  reg(context, REG_RBP)};
+    EenterState state;
+    thread.host = bases;
+    thread.host_mask = signal_mask_of(context);
+    if (const auto fault = eenter(thread, operands, state)) return fault;
+    auto& gregs = context.uc_mcontext.gregs;
+    gregs[REG_RAX] = static_cast<greg_t>(state.cssa);
+    gregs[REG_RCX] = gregs[REG_RIP] + static_cast<greg_t>(enclu_length);
+    gregs[REG_RIP] = static_cast<greg_t>(state.rip);
+    bases = state.bases;
+    set_signal_mask_of(context, mask_inside());
+    return std::nullopt;
+}
+
+}  // namespace sgxemu

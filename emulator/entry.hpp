@@ -1,0 +1,35 @@
+// What entry.S and C++ know of each other.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace sgxemu {
+
+// What sgxemu_prepare_entry tells the entry code to do. entry.S knows the layout.
+struct EntryOrder {
+    enum : uint64_t { enter = 0, fault = 1, trap = 2 };
+    uint64_t what = fault;
+    uint64_t rip = 0;         // enter
+    uint64_t fs_base = 0;     // enter
+    uint64_t gs_base = 0;     // enter
+    uint64_t cssa = 0;        // enter: for RAX
+    uint64_t vector = 0;      // fault
+    uint64_t error_code = 0;  // fault
+    uint64_t address = 0;     // fault
+};
+static_assert(sizeof(EntryOrder) == 64);
+
+extern "C" {
+// Labels in entry.S; only their addresses mean something.
+void sgxemu_aep();
+void sgxemu_handle_exception();
+void sgxemu_signal_entry();
+void sgxemu_signal_return();
+}
+
+inline uint64_t address_of(void (*label)()) {
+    return reinterpret_cast<uint64_t>(label);
+}
+
+}  // namespace sgxemu

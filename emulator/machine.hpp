@@ -1,0 +1,42 @@
+// The emulated processor and its EPC: what all enclaves of this process share.
+#pragma once
+
+#include <array>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "emulator/sgxemu.hpp"
+
+namespace sgxemu {
+
+// Where XSAVE puts a state component in the standard format (CPUID leaf 0Dh).
+struct StateComponent {
+    uint32_t offset = 0;
+    uint32_t size = 0;
+};
+
+struct Machine {
+    MachineConfig config;
+    std::atomic<size_t> epc_free{0};  // pages
+    uint64_t xfrm_supported = 0;      // XCR0 without PKRU (not an enclave's) and AMX
+    uint32_t mxcsr_mask = 0;
+    std::array<StateComponent, 64> component{};
+    // The fuses: every key is derived from it. Random for each process.
+    std::array<uint8_t, 16> root_key{};
+    // EREPORT's KEYID (CR_REPORT_KEYID), set at reset.
+    std::array<uint8_t, 32> report_key_id{};
+    bool usable = false;  // the host has what the emulator needs (FSGSBASE, XSAVE)
+
+    // Takes one page of the EPC; false when it is full.
+    bool take_epc_page();
+    void return_epc_pages(size_t count) { epc_free.fetch_add(count, std::memory_order_relaxed); }
+    // Bytes of an XSAVE area in standard format that holds these components.
+    size_t xsave_size(uint64_t xfrm) const;
+};
+
+// The machine; powered on by the first call, from ordinary code (CPUID costs a VM exit, keys are
+// drawn). Signal handlers use it after that.
+Machine& machine();
+
+}  // namespace sgxemu

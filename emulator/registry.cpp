@@ -1,0 +1,123 @@
+// A fixed table under one lock; small enough to be scanned.
+#include "emulator/registry.hpp"
+
+#include <array>
+#include <cerrno>
+
+#include "emulator/machine.hpp"
+#include "emulator/vma.hpp"
+
+namespace sgxemu {
+
+namespace {
+
+Lock registry_lock;
+std::array<Enclave*, max_enclaves> slots;  // guarded by registry_lock
+size_t slots_used = 0;                     // one past the last used slot; guarded
+
+EnclaveRef referenced(Enclave* enclave) {
+    enclave->references.fetch_add(1, std::memory_order_relaxed);
+    return EnclaveRef(enclave);
+}
+
+template <class Predicate>
+EnclaveRef find_if(Predicate matches) {
+    const Guard guard(registry_lock);
+    for (size_t i = 0; i < slots_used; ++i) {
+        if (slots[i] != nullptr && matches(*slots[i])) return referenced(slots[i]);
+    }
+    return {};
+}
+
+}  // namespace
+
+EnclaveRef::~EnclaveRef() {
+    if (enclave_ != nullptr) drop_reference(enclave_);
+}
+
+void drop_reference(Enclave* enclave) {
+    {
+        // Under the registry's lock, so that no lookup revives an enclave whose count reached zero.
+        const Guard guard(registry_lock);
+        if (enclave->references.fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+        for (auto& slot : slots) {
+            if (slot == enclave) slot = nullptr;
+        }
+        while (slots_used != 0 && slots[slots_used - 1] == nullptr)
+            --slots_used;
+    }
+    delete enclave;
+}
+
+bool register_enclave(Enclave* enclave) {
+    const Guard guard(registry_lock);
+    for (size_t i = 0; i < max_enclaves; ++i) {
+        if (slots[i] != nullptr) continue;
+        slots[i] = enclave;
+        if (i >= slots_used) slots_used = i + 1;
+        return true;
+    }
+    return false;
+}
+
+EnclaveRef find_by_descriptor(int fd) {
+    return find_if([fd](const Enclave& e) { return e.held_by_descriptor && e.fd == fd; });
+}
+
+EnclaveRef find_by_address(uintptr_t address) {
+    return find_if([address](Enclave& e) {
+        if (!e.contains(address)) return false;
+        const Guard guard(e.lock);
+        return find_vma(e, address) != nullptr;
+    });
+}
+
+size_t enclave_count() {
+    const Guard guard(registry_lock);
+    size_t count = 0;
+    for (size_t i = 0; i < slots_used; ++i)
+        count += slots[i] != nullptr;
+    return count;
+}
+
+EnclaveRef enclave_in_slot(size_t i) {
+    const Guard guard(registry_lock);
+    return i < slots_used && slots[i] != nullptr ? referenced(slots[i]) : EnclaveRef();
+}
+
+bool release_descriptor(int fd) {
+    EnclaveRef enclave = find_by_descriptor(fd);
+    if (!enclave) return false;
+    {
+        const Guard guard(registry_lock);
+        if (!std::exchange(enclave->held_by_descriptor, false)) return false;
+    }
+    drop_reference(enclave.get());
+    return true;
+}
+
+void update_mapping_hold(Enclave& enclave) {
+    bool dropped = false;
+    {
+        const Guard registry_guard(registry_lock);
+        const Guard enclave_guard(enclave.lock);
+        const bool holds = !enclave.vmas.empty();
+        if (holds && !enclave.held_by_mappings) {
+            enclave.references.fetch_add(1, std::memory_order_relaxed);
+        }
+        dropped = !holds && enclave.held_by_mappings;
+        enclave.held_by_mappings = holds;
+    }
+    if (dropped) drop_reference(&enclave);
+}
+
+int configure(const MachineConfig& config) {
+    const SignalsBlocked blocked;
+    if (enclave_count() != 0) return -EBUSY;
+    Machine& m = machine();
+    m.config = config;
+    m.epc_free.store(config.epc_pages, std::memory_order_relaxed);
+    return 0;
+}
+
+}  // namespace sgxemu

@@ -1,0 +1,55 @@
+// A host thread that enters enclaves: its place in the emulator and its signal stack.
+//
+// Each thread gets a slot of one address range: its record, a guard page, its alternate signal
+// stack. A handler finds the record from the stack the kernel reports, without FS, which may be
+// the enclave's.
+#pragma once
+
+#include <signal.h>
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include "emulator/lock.hpp"
+
+namespace sgxemu {
+
+class Enclave;
+
+// The segment bases of a thread.
+struct Bases {
+    uint64_t fs = 0;
+    uint64_t gs = 0;
+};
+
+// entry.S knows the offsets of the first three.
+struct Thread {
+    uint64_t inside = 0;  // 1 while the processor is in enclave mode on this thread
+    Bases host;           // the program's bases, saved at EENTER and ERESUME
+    // While inside:
+    Enclave* enclave = nullptr;  // holds a reference
+    uint64_t tcs = 0;
+    SignalMask host_mask = 0;  // the program's signal mask
+    // Always:
+    std::atomic<pid_t> tid{0};  // 0: the slot is free
+    stack_t previous_stack{};
+};
+static_assert(offsetof(Thread, inside) == 0 && offsetof(Thread, host) == 8);
+
+// The calling thread's record; made on the first call. nullptr: no slot, or no memory.
+Thread* current_thread();
+
+// In a handler, without using FS: the record of the thread that the handler runs on, or nullptr
+// when it has none. `stack` is what the ucontext says.
+Thread* thread_of_handler(const stack_t& stack);
+
+// Signals that stay unblocked inside an enclave: the synchronous faults and interrupt_signal.
+// Everything else waits until the thread has left: the program's handlers expect its FS.
+SignalMask mask_inside();
+
+// What sgxemu::interrupt sends; the handler is ours.
+inline constexpr int interrupt_signal = 60;
+
+}  // namespace sgxemu
