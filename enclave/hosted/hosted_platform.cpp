@@ -25,7 +25,8 @@ bool fails_now() {
 }
 
 [[noreturn]] void trap() {
-    static constexpr char text[] = "sgx-dl: call of a function that this thread's generation does not have\n";
+    static constexpr char text[] =
+        "sgx-dl: call of a function that this thread's generation does not have\n";
     (void)!write(2, text, sizeof text - 1);
     abort();
 }
@@ -44,7 +45,8 @@ struct ThreadIndex {
     ThreadIndex() {
         ThreadIndices& all = thread_indices();
         std::lock_guard lock(all.mutex);
-        for (uint32_t i = 0; i < Platform::thread_capacity && value == Platform::thread_capacity; ++i) {
+        for (uint32_t i = 0; i < Platform::thread_capacity && value == Platform::thread_capacity;
+             ++i) {
             if (all.used[i]) continue;
             all.used[i] = true;
             value = i;
@@ -60,7 +62,8 @@ struct ThreadIndex {
 }  // namespace
 
 Platform::Platform(size_t arena_size, bool low) : size_(arena_size) {
-    void* at = mmap(nullptr, size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (low ? MAP_32BIT : 0), -1, 0);
+    void* at = mmap(nullptr, size_, PROT_NONE,
+                    MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE | (low ? MAP_32BIT : 0), -1, 0);
     if (at == MAP_FAILED) {
         perror("sgx-dl: cannot reserve the arena");
         abort();
@@ -68,20 +71,25 @@ Platform::Platform(size_t arena_size, bool low) : size_(arena_size) {
     begin_ = reinterpret_cast<uintptr_t>(at);
 }
 
-Platform::~Platform() { munmap(reinterpret_cast<void*>(begin_), size_); }
+Platform::~Platform() {
+    munmap(reinterpret_cast<void*>(begin_), size_);
+}
 
 Result<void> Platform::commit_data(uintptr_t address, size_t count) {
-    if (fails_now() || mprotect(reinterpret_cast<void*>(address), count * page_size, PROT_READ | PROT_WRITE) != 0) {
+    if (fails_now() || mprotect(reinterpret_cast<void*>(address), count * page_size,
+                                PROT_READ | PROT_WRITE) != 0) {
         return make_error(Code::page_refused, "%u data pages", static_cast<uint64_t>(count));
     }
     committed_ += count;
     return {};
 }
 
-Result<void> Platform::commit_copy(uintptr_t address, const void* source, size_t count, PageUse use) {
+Result<void> Platform::commit_copy(uintptr_t address, const void* source, size_t count,
+                                   PageUse use) {
     void* at = reinterpret_cast<void*>(address);
     const size_t size = count * page_size;
-    if (fails_now() || mprotect(at, size, PROT_READ | PROT_WRITE) != 0) return make_error(Code::page_refused, "%u pages", static_cast<uint64_t>(count));
+    if (fails_now() || mprotect(at, size, PROT_READ | PROT_WRITE) != 0)
+        return make_error(Code::page_refused, "%u pages", static_cast<uint64_t>(count));
     memcpy(at, source, size);
     if (mprotect(at, size, use == PageUse::code ? PROT_READ | PROT_EXEC : PROT_READ) != 0) {
         madvise(at, size, MADV_DONTNEED);
@@ -95,7 +103,8 @@ Result<void> Platform::commit_copy(uintptr_t address, const void* source, size_t
 bool Platform::release(uintptr_t address, size_t count) {
     void* at = reinterpret_cast<void*>(address);
     committed_ -= count;
-    return madvise(at, count * page_size, MADV_DONTNEED) == 0 && mprotect(at, count * page_size, PROT_NONE) == 0;
+    return madvise(at, count * page_size, MADV_DONTNEED) == 0 &&
+           mprotect(at, count * page_size, PROT_NONE) == 0;
 }
 
 void* Platform::staging_alloc(size_t count) {
@@ -104,7 +113,9 @@ void* Platform::staging_alloc(size_t count) {
     return bytes;
 }
 
-void Platform::staging_free(void* bytes, size_t) { deallocate(bytes); }
+void Platform::staging_free(void* bytes, size_t) {
+    deallocate(bytes);
+}
 
 void* Platform::allocate(size_t size) {
     void* bytes = fails_now() ? nullptr : malloc(size ? size : 1);
@@ -141,14 +152,20 @@ __attribute__((target("fsgsbase"))) void Platform::set_table(const void* table) 
     }
 }
 
-uintptr_t Platform::trap_address() { return reinterpret_cast<uintptr_t>(&trap); }
+uintptr_t Platform::trap_address() {
+    return reinterpret_cast<uintptr_t>(&trap);
+}
 
 void Platform::log(const char* line) {
     if (log_sink) log_sink(line);
 }
 
-size_t Platform::heap_blocks() { return blocks; }
-void Platform::fail_after(uint64_t operations) { fail_in = operations; }
+size_t Platform::heap_blocks() {
+    return blocks;
+}
+void Platform::fail_after(uint64_t operations) {
+    fail_in = operations;
+}
 
 void platform_abort(const char* what, const char* file, int line) {
     fprintf(stderr, "sgx-dl: %s:%d: broken invariant: %s\n", file, line, what);

@@ -1,8 +1,9 @@
-// The loader's platform in an ordinary Linux process: for unit tests, sanitizers, fuzzing, benchmarks.
+// The loader's platform in an ordinary Linux process: for unit tests, sanitizers, fuzzing,
+// benchmarks.
 //
-// The arena is reserved address space; pages are made present by mprotect. Code pages are filled while
-// they are writable and become read-execute before anybody knows them. The table base is the GS base,
-// which glibc does not use.
+// The arena is reserved address space; pages are made present by mprotect. Code pages are filled
+// while they are writable and become read-execute before anybody knows them. The table base is the
+// GS base, which glibc does not use.
 #pragma once
 
 #include <atomic>

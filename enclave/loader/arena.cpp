@@ -4,7 +4,8 @@ namespace sgxdl {
 
 Result<void> Arena::init() {
     const AddressRange range = platform_.arena();
-    SGXDL_ASSERT(range.begin % page_size == 0 && range.size % page_size == 0 && range.size <= (2ull << 30));
+    SGXDL_ASSERT(range.begin % page_size == 0 && range.size % page_size == 0 &&
+                 range.size <= (2ull << 30));
     base_ = range.begin;
     if (!pages_.resize(range.size / page_size)) return make_error(Code::no_memory, "page records");
     return {};
@@ -13,13 +14,15 @@ Result<void> Arena::init() {
 uintptr_t Arena::take(size_t count) {
     SGXDL_ASSERT(count > 0);
     Page* pages = pages_.begin();
-    while (hint_ < pages_.size() && pages[hint_].state != Page::State::free) ++hint_;
+    while (hint_ < pages_.size() && pages[hint_].state != Page::State::free)
+        ++hint_;
     size_t run = 0;
     for (size_t i = hint_; i < pages_.size(); ++i) {
         run = pages[i].state == Page::State::free ? run + 1 : 0;
         if (run != count) continue;
         const size_t first = i + 1 - count;
-        for (size_t k = first; k <= i; ++k) pages[k].state = Page::State::taken;
+        for (size_t k = first; k <= i; ++k)
+            pages[k].state = Page::State::taken;
         return base_ + first * page_size;
     }
     return 0;
@@ -76,7 +79,8 @@ void Arena::release(uintptr_t address, size_t count, bool give_back) {
         size_t run = 1;
         if (pages_[i].state == Page::State::committed) {
             while (i + run < first + count && run < sweep_run &&
-                   pages_[i + run].state == Page::State::committed && pages_[i + run].use == pages_[i].use) {
+                   pages_[i + run].state == Page::State::committed &&
+                   pages_[i + run].use == pages_[i].use) {
                 ++run;
             }
             release_run(i, run, after);
@@ -112,10 +116,12 @@ void Arena::drop(uintptr_t address, uint64_t size) {
 
 bool Arena::sweep() {
     if (dead_ == 0) return false;
-    while (pages_[sweep_at_].state != Page::State::dead) sweep_at_ = (sweep_at_ + 1) % pages_.size();
+    while (pages_[sweep_at_].state != Page::State::dead)
+        sweep_at_ = (sweep_at_ + 1) % pages_.size();
     const size_t first = sweep_at_;
     size_t run = 1;
-    while (first + run < pages_.size() && run < sweep_run && pages_[first + run].state == Page::State::dead &&
+    while (first + run < pages_.size() && run < sweep_run &&
+           pages_[first + run].state == Page::State::dead &&
            pages_[first + run].use == pages_[first].use) {
         ++run;
     }
@@ -127,7 +133,8 @@ bool Arena::sweep() {
 bool Arena::is_code(uintptr_t address) const {
     if (!contains(address)) return false;
     const Page& page = pages_[(address - base_) / page_size];
-    return (page.state == Page::State::committed || page.state == Page::State::dead) && page.use == PageUse::code;
+    return (page.state == Page::State::committed || page.state == Page::State::dead) &&
+           page.use == PageUse::code;
 }
 
 }  // namespace sgxdl

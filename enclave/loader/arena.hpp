@@ -24,8 +24,8 @@ class Arena {
     // Commits taken pages; on error none of them is committed.
     Result<void> commit_data(uintptr_t address, size_t count);
     Result<void> commit_copy(uintptr_t address, const void* source, size_t count, PageUse use);
-    // Releases pages at once (an abandoned operation's) and gives their address space back if `give`.
-    // Taken pages in the range that are not committed are only given back.
+    // Releases pages at once (an abandoned operation's) and gives their address space back if
+    // `give`. Taken pages in the range that are not committed are only given back.
     void release(uintptr_t address, size_t count, bool give);
 
     // One more, or one less, linked copy stands on [address, address + size).
@@ -58,8 +58,8 @@ class Arena {
     Platform& platform_;
     uintptr_t base_ = 0;
     Vec<Page> pages_;
-    size_t hint_ = 0;                // no free page lies below
-    size_t dead_ = 0;                // pages waiting for sweep()
+    size_t hint_ = 0;  // no free page lies below
+    size_t dead_ = 0;  // pages waiting for sweep()
     size_t sweep_at_ = 0;
     size_t committed_[3] = {};
 };

@@ -5,7 +5,9 @@
 namespace sgxdl {
 
 namespace {
-uint64_t u(uint64_t value) { return value; }
+uint64_t u(uint64_t value) {
+    return value;
+}
 }  // namespace
 
 Result<void> Operation::bind_new_symbol(DefinedSymbol& symbol) {
@@ -35,7 +37,8 @@ Result<void> Operation::bind_definition(Definition& d) {
         d.unit = module_->symbols[name].unit;
         const Unit& unit = module_->units[d.unit];
         if (unit.name_symbol != name || (unit.definition && unit.definition->kind != d.kind)) {
-            return make_error(Code::not_normal_form, "'%s' is another kind of unit in the module", module_->symbols[name].name.data());
+            return make_error(Code::not_normal_form, "'%s' is another kind of unit in the module",
+                              module_->symbols[name].name.data());
         }
     } else {
         d.unit = static_cast<uint32_t>(module_->units.size());
@@ -46,14 +49,17 @@ Result<void> Operation::bind_definition(Definition& d) {
     for (uint32_t s = d.first_symbol; s != none; s = bundle_->symbols[s].next_in_definition) {
         ModuleSymbol& symbol = module_->symbols[bundle_->symbols[s].id];
         if (symbol.unit == none) symbol.unit = d.unit;
-        if (symbol.unit != d.unit) return make_error(Code::not_normal_form, "'%s' belongs to another unit of the module", symbol.name.data());
+        if (symbol.unit != d.unit)
+            return make_error(Code::not_normal_form, "'%s' belongs to another unit of the module",
+                              symbol.name.data());
     }
     return {};
 }
 
 Result<bool> Operation::bind_units(Budget& budget) {
     Vec<DefinedSymbol>& symbols = bundle_->symbols;
-    if (cursor_ == 0 && (!module_->symbols.reserve(old_symbols_ + symbols.size()) || !module_->units.reserve(old_units_ + bundle_->definitions.size()))) {
+    if (cursor_ == 0 && (!module_->symbols.reserve(old_symbols_ + symbols.size()) ||
+                         !module_->units.reserve(old_units_ + bundle_->definitions.size()))) {
         return make_error(Code::no_memory, "module records");
     }
     for (; cursor_ < symbols.size(); ++cursor_) {
@@ -64,7 +70,9 @@ Result<bool> Operation::bind_units(Budget& budget) {
         if (symbol.id == none) {
             SGXDL_TRY(bind_new_symbol(symbol));
         } else if (module_->symbols[symbol.id].function != symbol.function) {
-            return make_error(Code::not_normal_form, "'%s' is a function in one build and an object in the other", symbol.name.data());
+            return make_error(Code::not_normal_form,
+                              "'%s' is a function in one build and an object in the other",
+                              symbol.name.data());
         }
     }
     for (; cursor_ < symbols.size() + bundle_->definitions.size(); ++cursor_) {
@@ -79,7 +87,8 @@ Result<uint32_t> Operation::use_import(uint32_t import) {
     for (uint32_t i = 0; i < module_->imports.size(); ++i) {
         if (module_->imports[i].import == import) return i;
     }
-    if (!module_->imports.push(ImportUse{import, 0, 0})) return make_error(Code::no_memory, "import records");
+    if (!module_->imports.push(ImportUse{import, 0, 0}))
+        return make_error(Code::no_memory, "import records");
     return static_cast<uint32_t>(module_->imports.size() - 1);
 }
 
@@ -93,7 +102,8 @@ Result<bool> Operation::bind_targets(Budget& budget) {
         const std::string_view name(bundle_->strings.data() + target.value);
         const uint32_t symbol = new_module_ ? none : module_->names.find(name);
         if (symbol != none && !module_->units[module_->symbols[symbol].unit].removed) {
-            target = Target{Target::Kind::symbol, module_->symbols[symbol].function, false, symbol, 0};
+            target =
+                Target{Target::Kind::symbol, module_->symbols[symbol].function, false, symbol, 0};
             continue;
         }
         const uint32_t import = core_.find_import(name);
@@ -104,14 +114,16 @@ Result<bool> Operation::bind_targets(Budget& budget) {
         if (import == none) return make_error(Code::missing_import, "'%s'", name.data());
         auto used = use_import(import);
         if (!used) return used.error();
-        target = Target{Target::Kind::import, core_.config.imports[import].is_function, false, *used, 0};
+        target =
+            Target{Target::Kind::import, core_.config.imports[import].is_function, false, *used, 0};
     }
     return true;
 }
 
 uint32_t Operation::target_unit(const Bundle& bundle, const Target& target) const {
     if (target.kind == Target::Kind::symbol) return module_->symbols[target.index].unit;
-    if (target.kind == Target::Kind::section) return bundle.definitions[bundle.pieces[target.index].definition].unit;
+    if (target.kind == Target::Kind::section)
+        return bundle.definitions[bundle.pieces[target.index].definition].unit;
     return none;
 }
 
@@ -120,16 +132,26 @@ Result<void> Operation::add_edge(uint32_t symbol) {
     return {};
 }
 
-Result<void> Operation::check_relocation(const Definition& d, const Piece& piece, const elf::Rela& r) {
+Result<void> Operation::check_relocation(const Definition& d, const Piece& piece,
+                                         const elf::Rela& r) {
     const char* unit = module_->symbols[bundle_->symbols[d.name_symbol].id].name.data();
     const char* type_name = relocation_name(r.type);
-    if (!type_name) return make_error(Code::unknown_relocation, "type %u in '%s' at %x", u(r.type), unit, r.offset);
+    if (!type_name)
+        return make_error(Code::unknown_relocation, "type %u in '%s' at %x", u(r.type), unit,
+                          r.offset);
     const auto type = static_cast<RelocationType>(r.type);
-    if (!in_range(r.offset, relocation_width(type), piece.size)) return make_error(Code::bad_relocation, "%s in '%s' at %x is outside the section", type_name, unit, r.offset);
-    if (r.symbol >= bundle_->targets.size()) return make_error(Code::bad_relocation, "%s in '%s' at %x: symbol %u", type_name, unit, r.offset, u(r.symbol));
+    if (!in_range(r.offset, relocation_width(type), piece.size))
+        return make_error(Code::bad_relocation, "%s in '%s' at %x is outside the section",
+                          type_name, unit, r.offset);
+    if (r.symbol >= bundle_->targets.size())
+        return make_error(Code::bad_relocation, "%s in '%s' at %x: symbol %u", type_name, unit,
+                          r.offset, u(r.symbol));
     const Target& target = bundle_->targets[r.symbol];
     const bool branch = type == RelocationType::plt32 && piece.part == Part::code;
-    auto refuse = [&](const char* why) { return make_error(Code::bad_relocation, "%s in '%s' at %x %s", type_name, unit, r.offset, why); };
+    auto refuse = [&](const char* why) {
+        return make_error(Code::bad_relocation, "%s in '%s' at %x %s", type_name, unit, r.offset,
+                          why);
+    };
     const uint32_t to = target_unit(*bundle_, target);
     const bool other = to != d.unit;
     switch (target.kind) {
@@ -141,9 +163,12 @@ Result<void> Operation::check_relocation(const Definition& d, const Piece& piece
             return {};
         case Target::Kind::section: {
             if (relocation_uses_got(type) || branch) return refuse("wants a named symbol");
-            const Definition& target_definition = bundle_->definitions[bundle_->pieces[target.index].definition];
-            if (other && target_definition.kind == UnitKind::text) return refuse("reaches into the middle of another unit");
-            if (other && target_definition.kind == UnitKind::constant) return add_edge(bundle_->symbols[target_definition.name_symbol].id);
+            const Definition& target_definition =
+                bundle_->definitions[bundle_->pieces[target.index].definition];
+            if (other && target_definition.kind == UnitKind::text)
+                return refuse("reaches into the middle of another unit");
+            if (other && target_definition.kind == UnitKind::constant)
+                return add_edge(bundle_->symbols[target_definition.name_symbol].id);
             return {};
         }
         case Target::Kind::symbol:
@@ -151,15 +176,19 @@ Result<void> Operation::check_relocation(const Definition& d, const Piece& piece
     }
     const ModuleSymbol& symbol = module_->symbols[target.index];
     if (symbol.function) {
-        if (branch) return r.addend == -4 ? add_edge(target.index) : refuse("branches past a function's start");
-        const bool absolute = type == RelocationType::abs64 || type == RelocationType::abs32 || type == RelocationType::abs32s;
+        if (branch)
+            return r.addend == -4 ? add_edge(target.index)
+                                  : refuse("branches past a function's start");
+        const bool absolute = type == RelocationType::abs64 || type == RelocationType::abs32 ||
+                              type == RelocationType::abs32s;
         if (absolute && r.addend != 0) return refuse("points past a function's start");
         return {};
     }
     if (branch) return refuse("branches to an object");
     const Definition* target_definition = module_->units[to].definition;
     UnitKind kind = target_definition ? target_definition->kind : UnitKind::data;
-    if (const uint32_t local = bundle_->names.find(symbol.name); local != none) kind = bundle_->definitions[bundle_->symbols[local].definition].kind;
+    if (const uint32_t local = bundle_->names.find(symbol.name); local != none)
+        kind = bundle_->definitions[bundle_->symbols[local].definition].kind;
     if (other && kind == UnitKind::text) return refuse("uses a table of another unit");
     if (other && kind == UnitKind::constant) return add_edge(target.index);
     return {};
@@ -173,7 +202,8 @@ Result<bool> Operation::check_relocations(Budget& budget) {
         for (uint32_t p = 0; p < d.piece_count; ++p) {
             const Piece& piece = bundle_->pieces[bundle_->piece_order[d.first_piece + p]];
             for (uint32_t i = 0; i < piece.rela_count; ++i) {
-                SGXDL_TRY(check_relocation(d, piece, elf::Rela::read(piece.relas + i * elf::rela_size)));
+                SGXDL_TRY(
+                    check_relocation(d, piece, elf::Rela::read(piece.relas + i * elf::rela_size)));
             }
             budget.spend(piece.rela_count * Budget::relocation);
         }

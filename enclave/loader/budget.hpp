@@ -7,8 +7,9 @@
 namespace sgxdl {
 
 struct Budget {
-    static constexpr int64_t slice = 120'000;     // a slice ends soon after this much
-    static constexpr int64_t page = 9'000;        // commit or release one page (emulated; 2,000 on hardware)
+    static constexpr int64_t slice = 120'000;  // a slice ends soon after this much
+    static constexpr int64_t page =
+        9'000;  // commit or release one page (emulated; 2,000 on hardware)
     static constexpr int64_t relocation = 25;     // look at or apply one
     static constexpr int64_t record = 40;         // decode or place one section, symbol or unit
     static constexpr int64_t bytes_per_unit = 8;  // copy or hash this many bytes

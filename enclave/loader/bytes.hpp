@@ -1,4 +1,5 @@
-// Reading untrusted bytes: little-endian accessors at any alignment, and arithmetic that cannot wrap.
+// Reading untrusted bytes: little-endian accessors at any alignment, and arithmetic that cannot
+// wrap.
 #pragma once
 
 #include <cstddef>
@@ -28,6 +29,8 @@ constexpr uint64_t align_up(uint64_t value, uint64_t alignment) {
     return (value + alignment - 1) & ~(alignment - 1);
 }
 
-constexpr bool is_power_of_two(uint64_t value) { return value != 0 && (value & (value - 1)) == 0; }
+constexpr bool is_power_of_two(uint64_t value) {
+    return value != 0 && (value & (value - 1)) == 0;
+}
 
 }  // namespace sgxdl

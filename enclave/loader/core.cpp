@@ -3,7 +3,8 @@
 namespace sgxdl {
 
 Core::~Core() {
-    for (Instance* instance : retired) free_instance(instance);
+    for (Instance* instance : retired)
+        free_instance(instance);
     for (Module* module : modules) {
         for (Unit& unit : module->units) {
             if (unit.live) free_instance(unit.live);
@@ -58,7 +59,8 @@ uint32_t Core::find_import(std::string_view name) const {
 
 SymbolPlace place_of(const Definition& definition, uint32_t symbol) {
     const Bundle& bundle = *definition.bundle;
-    for (uint32_t s = definition.first_symbol; s != none; s = bundle.symbols[s].next_in_definition) {
+    for (uint32_t s = definition.first_symbol; s != none;
+         s = bundle.symbols[s].next_in_definition) {
         const DefinedSymbol& defined = bundle.symbols[s];
         if (defined.id == symbol) return {&bundle.pieces[defined.piece], defined.offset};
     }
@@ -71,8 +73,8 @@ const char* unit_name(const Module& module, uint32_t unit) {
 
 Instance* Core::instance_at(const Module& module, uint32_t unit, uint64_t number) {
     for (Instance* instance : retired) {
-        if (instance->module == &module && instance->definition->unit == unit && instance->birth <= number &&
-            number < instance->death) {
+        if (instance->module == &module && instance->definition->unit == unit &&
+            instance->birth <= number && number < instance->death) {
             return instance;
         }
     }
@@ -86,9 +88,11 @@ void Core::fill_stub(const Module& module, uint32_t symbol) {
         if (!instance) return;
         const SymbolPlace place = place_of(*instance->definition, symbol);
         // A pending table without the page yet will be copied from the current one.
-        if (place.piece && Generations::has(generation, s.stub)) Generations::set(generation, s.stub, address_in(*instance, *place.piece, place.offset));
+        if (place.piece && Generations::has(generation, s.stub))
+            Generations::set(generation, s.stub, address_in(*instance, *place.piece, place.offset));
     };
-    for (Generation* g = generations.current(); g; g = g->older) fill(*g, instance_at(module, s.unit, g->number));
+    for (Generation* g = generations.current(); g; g = g->older)
+        fill(*g, instance_at(module, s.unit, g->number));
     if (generations.pending()) {
         const Unit& unit = module.units[s.unit];
         fill(*generations.pending(), unit.next ? unit.next : unit.live);
@@ -109,14 +113,16 @@ void Core::free_instance(Instance* instance) {
 
 void Core::free_module(Module* module) {
     SGXDL_ASSERT(module->instances == 0);
-    for (const Block& block : module->blocks) arena.drop(block.address, block.size);
+    for (const Block& block : module->blocks)
+        arena.drop(block.address, block.size);
     for (Unit& unit : module->units) {
         if (unit.definition) dereference(unit.definition->bundle);
     }
     for (UndoEntry& entry : module->undo) {
         if (entry.definition) dereference(entry.definition->bundle);
     }
-    for (PatchRecord& patch : module->patches) dereference(patch.bundle);
+    for (PatchRecord& patch : module->patches)
+        dereference(patch.bundle);
     Bundle* base = module->base;
     destroy(module);
     dereference(base);

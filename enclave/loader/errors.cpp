@@ -18,8 +18,9 @@ const char* code_text(Code code) {
 }
 
 const char* stage_text(Stage stage) {
-    static constexpr const char* texts[] = {"idle",     "receiving", "verified", "decoded", "planned",
-                                            "building", "current",   "retired",  "done",    "abandoned"};
+    static constexpr const char* texts[] = {"idle",    "receiving", "verified", "decoded",
+                                            "planned", "building",  "current",  "retired",
+                                            "done",    "abandoned"};
     const auto index = static_cast<size_t>(stage);
     return index < sizeof texts / sizeof texts[0] ? texts[index] : "unknown";
 }
@@ -34,7 +35,8 @@ struct Writer {
         if (at < end) *at++ = c;
     }
     void text(const char* s) {
-        for (; *s; ++s) put(*s);
+        for (; *s; ++s)
+            put(*s);
     }
     void number(uint64_t value, unsigned base) {
         char digits[20];
@@ -43,7 +45,8 @@ struct Writer {
             digits[count++] = "0123456789abcdef"[value % base];
             value /= base;
         } while (value);
-        while (count) put(digits[--count]);
+        while (count)
+            put(digits[--count]);
     }
 };
 
@@ -73,7 +76,9 @@ Error make_error(Code code, const char* format, ...) {
             case 'd': {
                 const int64_t value = va_arg(arguments, int64_t);
                 if (value < 0) out.put('-');
-                out.number(value < 0 ? ~static_cast<uint64_t>(value) + 1 : static_cast<uint64_t>(value), 10);
+                out.number(
+                    value < 0 ? ~static_cast<uint64_t>(value) + 1 : static_cast<uint64_t>(value),
+                    10);
                 break;
             }
             default:

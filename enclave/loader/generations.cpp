@@ -44,8 +44,9 @@ Result<void> Generations::pin() {
     Slot& slot = slots_[thread];
     if (slot.depth++ > 0) return {};
     for (;;) {
-        // Orders the store before the load below; partner: publish() and scan(). A record that was freed
-        // in between may be dead here, so it is not looked at before the second load confirms it.
+        // Orders the store before the load below; partner: publish() and scan(). A record that was
+        // freed in between may be dead here, so it is not looked at before the second load confirms
+        // it.
         slot.pinned.store(generation, std::memory_order_seq_cst);
         Generation* again = current_.load(std::memory_order_seq_cst);
         if (again == generation) break;
@@ -100,7 +101,8 @@ void Generations::take_back_stubs(uint32_t count, const Vec<uint32_t>& indices) 
         g.pages = pages;
     };
     shrink(trap_table_);
-    for (Generation* g = current(); g; g = g->older) shrink(*g);
+    for (Generation* g = current(); g; g = g->older)
+        shrink(*g);
 }
 
 Result<void> Generations::commit_stub_page() {
@@ -121,7 +123,8 @@ Result<void> Generations::commit_table_page(Generation& g) {
     SGXDL_TRY(arena_.commit_data(page, 1));
     ++g.pages;
     auto* slots = reinterpret_cast<uintptr_t*>(page);
-    for (size_t i = 0; i < slots_per_page; ++i) slots[i] = trap_;
+    for (size_t i = 0; i < slots_per_page; ++i)
+        slots[i] = trap_;
     return {};
 }
 
@@ -155,12 +158,14 @@ Result<bool> Generations::grow(Budget& budget) {
 void Generations::set(const Generation& generation, uint32_t index, uintptr_t address) {
     SGXDL_ASSERT(index / slots_per_page < generation.pages);
     // Orders the linked code before the address that leads to it; partner: the stub's load.
-    __atomic_store_n(reinterpret_cast<uintptr_t*>(generation.table) + index, address, __ATOMIC_RELEASE);
+    __atomic_store_n(reinterpret_cast<uintptr_t*>(generation.table) + index, address,
+                     __ATOMIC_RELEASE);
 }
 
 uintptr_t Generations::get(const Generation& generation, uint32_t index) {
     SGXDL_ASSERT(index / slots_per_page < generation.pages);
-    return __atomic_load_n(reinterpret_cast<uintptr_t*>(generation.table) + index, __ATOMIC_RELAXED);
+    return __atomic_load_n(reinterpret_cast<uintptr_t*>(generation.table) + index,
+                           __ATOMIC_RELAXED);
 }
 
 // --- generations --------------------------------------------------------------------------------
@@ -219,10 +224,11 @@ void Generations::publish() {
 }
 
 void Generations::scan() {
-    for (Generation* g = current(); g; g = g->older) g->pinned = false;
+    for (Generation* g = current(); g; g = g->older)
+        g->pinned = false;
     for (Slot& slot : slots_) {
-        // Partner: pin(). A stale pointer of a thread that is about to look again matches nothing, or a
-        // record at the same address, which then only stays longer.
+        // Partner: pin(). A stale pointer of a thread that is about to look again matches nothing,
+        // or a record at the same address, which then only stays longer.
         Generation* pinned = slot.pinned.load(std::memory_order_seq_cst);
         if (!pinned) continue;
         for (Generation* g = current(); g; g = g->older) {
@@ -253,7 +259,8 @@ void Generations::collect() {
 
 uint32_t Generations::live_count() const {
     uint32_t count = 0;
-    for (Generation* g = current(); g; g = g->older) ++count;
+    for (Generation* g = current(); g; g = g->older)
+        ++count;
     return count;
 }
 

@@ -1,8 +1,9 @@
 // Generations, pins and canonical stubs: what makes a running call see one version of everything.
 //
-// Stub i is the code `jmp *table[i]`; a thread's table base (GS) names the table of the generation it is
-// pinned to. Tables have address space for every stub there may ever be and pages for those that
-// exist; slots that are not set hold the trap. Stub indices that were handed out are never reused.
+// Stub i is the code `jmp *table[i]`; a thread's table base (GS) names the table of the generation
+// it is pinned to. Tables have address space for every stub there may ever be and pages for those
+// that exist; slots that are not set hold the trap. Stub indices that were handed out are never
+// reused.
 //
 // The protocol, checked by model/: a pinning thread stores its slot and then loads the current
 // generation again; the publisher stores the current generation and then scans the slots. Both
@@ -19,9 +20,9 @@ namespace sgxdl {
 struct Generation {
     uint64_t number = 0;
     uintptr_t table = 0;
-    size_t pages = 0;                // committed pages of the table
-    Generation* older = nullptr;     // next older one that is still live
-    bool pinned = false;             // as of the last scan
+    size_t pages = 0;             // committed pages of the table
+    Generation* older = nullptr;  // next older one that is still live
+    bool pinned = false;          // as of the last scan
 };
 
 class Generations {
@@ -47,7 +48,9 @@ class Generations {
     uint32_t stub_count() const { return stub_count_ - static_cast<uint32_t>(unused_.size()); }
     uint32_t stub_total() const { return stub_count_; }
 
-    static bool has(const Generation& generation, uint32_t index) { return index / slots_per_page < generation.pages; }
+    static bool has(const Generation& generation, uint32_t index) {
+        return index / slots_per_page < generation.pages;
+    }
     static void set(const Generation& generation, uint32_t index, uintptr_t address);
     static uintptr_t get(const Generation& generation, uint32_t index);
     uintptr_t trap() const { return trap_; }
@@ -75,7 +78,7 @@ class Generations {
  private:
     struct alignas(64) Slot {
         std::atomic<Generation*> pinned{nullptr};
-        uint32_t depth = 0;          // the owning thread's
+        uint32_t depth = 0;  // the owning thread's
     };
     static constexpr size_t stubs_per_page = page_size / Platform::stub_size;
     static constexpr size_t slots_per_page = page_size / sizeof(uintptr_t);
@@ -91,11 +94,11 @@ class Generations {
     Arena& arena_;
     uint32_t capacity_ = 0;
     uint32_t stub_count_ = 0;
-    Vec<uint32_t> unused_;           // allotted, taken back, never handed out
+    Vec<uint32_t> unused_;  // allotted, taken back, never handed out
     uintptr_t stubs_ = 0;
     size_t stub_pages_ = 0;
     uintptr_t trap_ = 0;
-    Generation trap_table_;          // what an unpinned thread meets
+    Generation trap_table_;  // what an unpinned thread meets
     std::atomic<Generation*> current_{nullptr};
     Generation* pending_ = nullptr;
     Slot slots_[Platform::thread_capacity];

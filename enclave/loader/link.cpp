@@ -1,8 +1,8 @@
 // Building: stubs, GOT slots and veneers that are needed, memory, and the linked copies themselves.
 //
 // Code, tables and constants are built in a staging window and committed page by page to where
-// they will stand (never writable there). Writable data is built in place. A copy's addresses are final
-// before its first byte is written.
+// they will stand (never writable there). Writable data is built in place. A copy's addresses are
+// final before its first byte is written.
 #include "enclave/loader/operation.hpp"
 
 namespace sgxdl {
@@ -24,7 +24,8 @@ void emit_veneer(uint8_t* bytes, uint64_t target) {
 
 // --- what is needed -----------------------------------------------------------------------------
 
-Result<void> Operation::survey_relocation(const Bundle& bundle, const Piece& piece, const elf::Rela& r) {
+Result<void> Operation::survey_relocation(const Bundle& bundle, const Piece& piece,
+                                          const elf::Rela& r) {
     const Target& target = bundle.targets[r.symbol];
     const auto type = static_cast<RelocationType>(r.type);
     const bool branch = type == RelocationType::plt32 && piece.part == Part::code;
@@ -39,22 +40,27 @@ Result<void> Operation::survey_relocation(const Bundle& bundle, const Piece& pie
             }
         }
         if (relocation_uses_got(type) && symbol.got == 0) {
-            if (!slots_.push(Slot{target.index, none, false, 0})) return make_error(Code::no_memory, "GOT records");
+            if (!slots_.push(Slot{target.index, none, false, 0}))
+                return make_error(Code::no_memory, "GOT records");
             symbol.got = 1;  // taken; take_memory() sets the address
         }
     }
     if (target.kind == Target::Kind::import) {
         ImportUse& use = module_->imports[target.index];
         if (relocation_uses_got(type) && use.got == 0) {
-            if (!slots_.push(Slot{none, target.index, false, 0})) return make_error(Code::no_memory, "GOT records");
+            if (!slots_.push(Slot{none, target.index, false, 0}))
+                return make_error(Code::no_memory, "GOT records");
             use.got = 1;
         }
         // Near: a signed 32-bit displacement reaches it from everywhere in the arena.
         constexpr int64_t reach = (1ll << 31) - static_cast<int64_t>(page_size);
-        const auto from_begin = static_cast<int64_t>(core_.config.imports[use.import].address - core_.arena.base());
-        const bool near = from_begin < reach && from_begin - static_cast<int64_t>(core_.arena.size()) > -reach;
+        const auto from_begin =
+            static_cast<int64_t>(core_.config.imports[use.import].address - core_.arena.base());
+        const bool near =
+            from_begin < reach && from_begin - static_cast<int64_t>(core_.arena.size()) > -reach;
         if (branch && !near && use.veneer == 0) {
-            if (!slots_.push(Slot{none, target.index, true, 0})) return make_error(Code::no_memory, "veneer records");
+            if (!slots_.push(Slot{none, target.index, true, 0}))
+                return make_error(Code::no_memory, "veneer records");
             use.veneer = 1;
         }
     }
@@ -72,7 +78,9 @@ Result<bool> Operation::survey(Budget& budget) {
         const Definition& d = *effective(module_->units[link_[cursor_]]);
         for (uint32_t p = 0; p < d.piece_count; ++p) {
             const Piece& piece = d.bundle->pieces[d.bundle->piece_order[d.first_piece + p]];
-            for (uint32_t i = 0; i < piece.rela_count; ++i) SGXDL_TRY(survey_relocation(*d.bundle, piece, elf::Rela::read(piece.relas + i * elf::rela_size)));
+            for (uint32_t i = 0; i < piece.rela_count; ++i)
+                SGXDL_TRY(survey_relocation(*d.bundle, piece,
+                                            elf::Rela::read(piece.relas + i * elf::rela_size)));
             budget.spend(piece.rela_count * Budget::relocation);
         }
         budget.spend(Budget::record);
@@ -100,15 +108,19 @@ Result<bool> Operation::place(Budget& budget) {
             region.size += d.size[part];
         }
         if (d.kind == UnitKind::text) {
-            for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) progress_.functions += d.bundle->symbols[s].function;
+            for (uint32_t s = d.first_symbol; s != none;
+                 s = d.bundle->symbols[s].next_in_definition)
+                progress_.functions += d.bundle->symbols[s].function;
         }
     }
     for (Slot& slot : slots_) {
         Region& region = regions_[slot.veneer ? veneers : constants];
-        slot.offset = region.size = align_up(region.size, slot.veneer ? veneer_size : got_slot_size);
+        slot.offset = region.size =
+            align_up(region.size, slot.veneer ? veneer_size : got_slot_size);
         region.size += slot.veneer ? veneer_size : got_slot_size;
     }
-    if (kind_ == Kind::patch || kind_ == Kind::rollback) progress_.closure_functions = progress_.functions;
+    if (kind_ == Kind::patch || kind_ == Kind::rollback)
+        progress_.closure_functions = progress_.functions;
     return true;
 }
 
@@ -125,10 +137,12 @@ Result<bool> Operation::take_memory(Budget& budget) {
             region.pages = (region.size + page_size - 1) / page_size;
             if (region.pages == 0) continue;
             region.base = core_.arena.take(region.pages);
-            if (!region.base) return make_error(Code::no_arena, "%u pages", static_cast<uint64_t>(region.pages));
+            if (!region.base)
+                return make_error(Code::no_arena, "%u pages", static_cast<uint64_t>(region.pages));
         }
         for (const Slot& slot : slots_) {
-            const uintptr_t address = regions_[slot.veneer ? veneers : constants].base + slot.offset;
+            const uintptr_t address =
+                regions_[slot.veneer ? veneers : constants].base + slot.offset;
             slot_address(slot) = address;
         }
         for (uint32_t index : link_) {
@@ -144,7 +158,9 @@ Result<bool> Operation::take_memory(Budget& budget) {
         window_pages_ = (largest + page_size - 1) / page_size + 2;
         if (window_pages_ < window_minimum) window_pages_ = window_minimum;
         window_ = static_cast<uint8_t*>(core_.platform.staging_alloc(window_pages_));
-        if (!window_) return make_error(Code::no_memory, "%u staging pages", static_cast<uint64_t>(window_pages_));
+        if (!window_)
+            return make_error(Code::no_memory, "%u staging pages",
+                              static_cast<uint64_t>(window_pages_));
     }
     progress_.text_bytes = regions_[code].size;
     progress_.data_bytes = regions_[tables].size + regions_[constants].size + regions_[data].size;
@@ -160,11 +176,13 @@ uintptr_t Operation::symbol_address(const ModuleSymbol& symbol) const {
     const bool next = unit.next_definition != nullptr;
     const uint32_t piece = next ? symbol.next_piece : symbol.piece;
     if (piece == none) return 0;
-    return address_in(*instance, effective(unit)->bundle->pieces[piece], next ? symbol.next_offset : symbol.offset);
+    return address_in(*instance, effective(unit)->bundle->pieces[piece],
+                      next ? symbol.next_offset : symbol.offset);
 }
 
 // S, or G for the types that use it; `place` is P.
-Result<uint64_t> Operation::target_address(const Unit& unit, const Piece& piece, const elf::Rela& r, uintptr_t place) {
+Result<uint64_t> Operation::target_address(const Unit& unit, const Piece& piece, const elf::Rela& r,
+                                           uintptr_t place) {
     const Bundle& bundle = *effective(unit)->bundle;
     const Target& target = bundle.targets[r.symbol];
     const auto type = static_cast<RelocationType>(r.type);
@@ -175,7 +193,10 @@ Result<uint64_t> Operation::target_address(const Unit& unit, const Piece& piece,
             if (relocation_uses_got(type)) return symbol.got;
             if (symbol.function && !branch) return core_.generations.stub_address(symbol.stub);
             const uintptr_t address = symbol_address(symbol);
-            if (!address) return make_error(Code::no_such_symbol, "'%s' is not in the new definition of its unit", symbol.name.data());
+            if (!address)
+                return make_error(Code::no_such_symbol,
+                                  "'%s' is not in the new definition of its unit",
+                                  symbol.name.data());
             return address;
         }
         case Target::Kind::section: {
@@ -203,15 +224,19 @@ Result<uint64_t> Operation::target_address(const Unit& unit, const Piece& piece,
 }
 
 // Writes one piece of a unit, which will stand at `address`, to `bytes`.
-Result<void> Operation::link_piece(const Unit& unit, const Piece& piece, uint8_t* bytes, uintptr_t address) {
+Result<void> Operation::link_piece(const Unit& unit, const Piece& piece, uint8_t* bytes,
+                                   uintptr_t address) {
     if (piece.bytes) memcpy(bytes, piece.bytes, piece.size);
     for (uint32_t i = 0; i < piece.rela_count; ++i) {
         const elf::Rela r = elf::Rela::read(piece.relas + i * elf::rela_size);
         auto target = target_address(unit, piece, r, address + r.offset);
         if (!target) return target.error();
-        auto applied = apply_relocation(static_cast<RelocationType>(r.type), bytes + r.offset, address + r.offset, *target, r.addend);
+        auto applied = apply_relocation(static_cast<RelocationType>(r.type), bytes + r.offset,
+                                        address + r.offset, *target, r.addend);
         if (!applied) {
-            return make_error(applied.error().code, "'%s': %s", module_->symbols[unit.name_symbol].name.data(), applied.error().context);
+            return make_error(applied.error().code, "'%s': %s",
+                              module_->symbols[unit.name_symbol].name.data(),
+                              applied.error().context);
         }
     }
     progress_.relocations += piece.rela_count;
@@ -220,7 +245,8 @@ Result<void> Operation::link_piece(const Unit& unit, const Piece& piece, uint8_t
 
 // Makes the window hold the region's bytes [begin, end). All that lies below `begin` is written, so
 // the pages below it are committed when they stand in the way.
-Result<bool> Operation::make_room(Budget& budget, Region& region, RegionKind kind, uint64_t begin, uint64_t end) {
+Result<bool> Operation::make_room(Budget& budget, Region& region, RegionKind kind, uint64_t begin,
+                                  uint64_t end) {
     const uint64_t window_size = window_pages_ * page_size;
     if (end <= region.window + window_size) return true;
     auto flushed = flush(budget, region, kind, begin / page_size);
@@ -241,7 +267,8 @@ Result<bool> Operation::flush(Budget& budget, Region& region, RegionKind kind, u
         const auto affordable = static_cast<uint64_t>(budget.left / Budget::page) + 1;
         if (count > affordable) count = affordable;
         const PageUse use = kind == code || kind == veneers ? PageUse::code : PageUse::read_only;
-        SGXDL_TRY(core_.arena.commit_copy(region.base + region.flushed, window_ + (region.flushed - region.window), count, use));
+        SGXDL_TRY(core_.arena.commit_copy(region.base + region.flushed,
+                                          window_ + (region.flushed - region.window), count, use));
         budget.spend(static_cast<int64_t>(count) * Budget::page);
         region.flushed += count * page_size;
     }
@@ -265,13 +292,15 @@ Result<bool> Operation::link_region(Budget& budget, RegionKind kind) {
             if (!room || !*room) return room;
             const uint64_t at = begin + piece.offset;
             SGXDL_TRY(link_piece(unit, piece, window_ + (at - region.window), region.base + at));
-            budget.spend(piece.rela_count * Budget::relocation + static_cast<int64_t>(piece.size) / Budget::bytes_per_unit);
+            budget.spend(piece.rela_count * Budget::relocation +
+                         static_cast<int64_t>(piece.size) / Budget::bytes_per_unit);
         }
     }
     for (; cursor_ < link_.size() + slots_.size(); ++cursor_) {
         const Slot& slot = slots_[cursor_ - link_.size()];
         if ((slot.veneer ? veneers : constants) != kind) continue;
-        auto room = make_room(budget, region, kind, slot.offset, slot.offset + (slot.veneer ? veneer_size : got_slot_size));
+        auto room = make_room(budget, region, kind, slot.offset,
+                              slot.offset + (slot.veneer ? veneer_size : got_slot_size));
         if (!room || !*room) return room;
         write_slot(slot, window_ + (slot.offset - region.window));
     }
@@ -286,7 +315,8 @@ void Operation::write_slot(const Slot& slot, uint8_t* bytes) const {
     }
     if (slot.symbol == none) return store_le<uint64_t>(bytes, 0);
     const ModuleSymbol& symbol = module_->symbols[slot.symbol];
-    store_le<uint64_t>(bytes, symbol.function ? core_.generations.stub_address(symbol.stub) : symbol_address(symbol));
+    store_le<uint64_t>(bytes, symbol.function ? core_.generations.stub_address(symbol.stub)
+                                              : symbol_address(symbol));
 }
 
 // Writable data stands where it is built: its pages are zeroed and nobody knows them yet.
@@ -309,7 +339,8 @@ Result<bool> Operation::link_data(Budget& budget) {
         const Piece& piece = d.bundle->pieces[d.bundle->piece_order[d.first_piece]];
         const uintptr_t address = unit.next->address[static_cast<size_t>(piece.part)];
         SGXDL_TRY(link_piece(unit, piece, reinterpret_cast<uint8_t*>(address), address));
-        budget.spend(piece.rela_count * Budget::relocation + (piece.bytes ? static_cast<int64_t>(piece.size) / Budget::bytes_per_unit : 0));
+        budget.spend(piece.rela_count * Budget::relocation +
+                     (piece.bytes ? static_cast<int64_t>(piece.size) / Budget::bytes_per_unit : 0));
     }
     return true;
 }

@@ -13,7 +13,7 @@ struct Loader::State {
     Core core;
     Operation* operation = nullptr;
     std::atomic<bool> locked{false};
-    size_t reclaim_at = 0;           // in Core::retired
+    size_t reclaim_at = 0;  // in Core::retired
 
     bool try_lock() { return !locked.exchange(true, std::memory_order_acquire); }
     void unlock() { locked.store(false, std::memory_order_release); }
@@ -69,7 +69,8 @@ Result<void> Loader::init(const LoaderConfig& config) {
     state->core.config = config;
     auto done = state->core.arena.init();
     if (done) done = state->core.generations.init(config.stub_capacity);
-    if (done && (!state->core.retired.reserve(64) || !state->core.modules.reserve(8) || !state->core.floors.reserve(8))) {
+    if (done && (!state->core.retired.reserve(64) || !state->core.modules.reserve(8) ||
+                 !state->core.floors.reserve(8))) {
         done = make_error(Code::no_memory, "loader records");
     }
     if (!done) {
@@ -86,20 +87,27 @@ template <class Begin>
 static Result<void> begin(Loader::State* state, Operation::Kind kind, Begin&& start);
 
 Result<void> Loader::begin_bundle(const sgxdl_bundle_header& header, std::span<const char> names) {
-    const auto kind = header.kind == SGXDL_BUNDLE_PATCH ? Operation::Kind::patch : Operation::Kind::load;
-    return begin(state_, kind, [&](Operation& operation) { return operation.begin_bundle(header, names); });
+    const auto kind =
+        header.kind == SGXDL_BUNDLE_PATCH ? Operation::Kind::patch : Operation::Kind::load;
+    return begin(state_, kind,
+                 [&](Operation& operation) { return operation.begin_bundle(header, names); });
 }
 
 Result<void> Loader::begin_extend(const char* module, std::span<const char> names) {
-    return begin(state_, Operation::Kind::extend, [&](Operation& operation) { return operation.begin_module(module, names, false); });
+    return begin(state_, Operation::Kind::extend, [&](Operation& operation) {
+        return operation.begin_module(module, names, false);
+    });
 }
 
 Result<void> Loader::begin_rollback(const char* module) {
-    return begin(state_, Operation::Kind::rollback, [&](Operation& operation) { return operation.begin_module(module, {}, false); });
+    return begin(state_, Operation::Kind::rollback,
+                 [&](Operation& operation) { return operation.begin_module(module, {}, false); });
 }
 
 Result<void> Loader::begin_unload(const char* module, std::span<const char> names, bool force) {
-    return begin(state_, Operation::Kind::unload, [&](Operation& operation) { return operation.begin_module(module, names, force); });
+    return begin(state_, Operation::Kind::unload, [&](Operation& operation) {
+        return operation.begin_module(module, names, force);
+    });
 }
 
 template <class Begin>
@@ -143,8 +151,8 @@ void Loader::abandon() {
     if (lock) state_->end_operation();
 }
 
-// A copy that lives in generations [birth, death) is freed when no pin lies in there; a generation's
-// table when no pin names it. Bounded: a number of copies, then one run of pages.
+// A copy that lives in generations [birth, death) is freed when no pin lies in there; a
+// generation's table when no pin names it. Bounded: a number of copies, then one run of pages.
 bool Loader::reclaim() {
     constexpr size_t copies_per_call = 512;
     Lock lock(state_);
@@ -182,7 +190,9 @@ Result<void> Loader::pin() {
     return state_->core.generations.pin();
 }
 
-void Loader::unpin() { state_->core.generations.unpin(); }
+void Loader::unpin() {
+    state_->core.generations.unpin();
+}
 
 void* Loader::symbol(const char* module_name, const char* name) {
     Lock lock(state_, true);
@@ -195,7 +205,8 @@ void* Loader::symbol(const char* module_name, const char* name) {
     const Unit& unit = module->units[symbol.unit];
     if (!symbol.global || unit.removed || !unit.live || symbol.piece == none) return nullptr;
     if (!symbol.function) {
-        return reinterpret_cast<void*>(address_in(*unit.live, unit.definition->bundle->pieces[symbol.piece], symbol.offset));
+        return reinterpret_cast<void*>(
+            address_in(*unit.live, unit.definition->bundle->pieces[symbol.piece], symbol.offset));
     }
     if (symbol.stub == none) {
         symbol.stub = core.generations.allot_stub();
@@ -204,7 +215,8 @@ void* Loader::symbol(const char* module_name, const char* name) {
         auto grown = core.generations.grow(whole);
         if (!grown) {
             Vec<uint32_t> back;
-            if (back.push(symbol.stub)) core.generations.take_back_stubs(core.generations.stub_total(), back);
+            if (back.push(symbol.stub))
+                core.generations.take_back_stubs(core.generations.stub_total(), back);
             symbol.stub = none;
             return nullptr;
         }
@@ -237,7 +249,8 @@ LoaderInfo Loader::info() {
 Result<ModuleInfo> Loader::module_info(uint32_t index) {
     Lock lock(state_, true);
     if (!lock) return refused(state_);
-    if (index >= state_->core.modules.size()) return make_error(Code::no_such_module, "number %u", static_cast<uint64_t>(index));
+    if (index >= state_->core.modules.size())
+        return make_error(Code::no_such_module, "number %u", static_cast<uint64_t>(index));
     const Module& module = *state_->core.modules[index];
     const Bundle& newest = *module.newest();
     ModuleInfo info{};
@@ -248,9 +261,11 @@ Result<ModuleInfo> Loader::module_info(uint32_t index) {
     info.patches = static_cast<uint32_t>(module.patches.size());
     memcpy(info.digest, newest.digest, sizeof info.digest);
     info.retained_bytes = module.base->header.payload_size;
-    for (const PatchRecord& patch : module.patches) info.retained_bytes += patch.bundle->header.payload_size;
+    for (const PatchRecord& patch : module.patches)
+        info.retained_bytes += patch.bundle->header.payload_size;
     for (const Unit& unit : module.units) {
-        if (unit.definition && unit.definition->kind == UnitKind::text && !unit.removed) ++info.functions_defined;
+        if (unit.definition && unit.definition->kind == UnitKind::text && !unit.removed)
+            ++info.functions_defined;
         if (unit.live && unit.live->definition->kind == UnitKind::text) ++info.functions_loaded;
     }
     return info;

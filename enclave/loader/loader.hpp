@@ -6,7 +6,8 @@
 // An operation (load, patch, rollback, unload) is in flight from begin_*() until step() returns
 // done or an error, or abandon() is called. One at a time; while one is in flight begin_*()
 // answers Code::busy. Between two step() calls the caller may leave the enclave. Up to the moment
-// when the new state becomes current every failure abandons the operation and leaves nothing behind.
+// when the new state becomes current every failure abandons the operation and leaves nothing
+// behind.
 //
 // Threads: begin_*, feed, step, abandon, reclaim and the queries may be called from any thread;
 // each holds the loader's lock for the length of the call and answers Code::busy when another
@@ -33,8 +34,8 @@ struct Import {
 
 // What the measured image says about who may bring code.
 struct TrustAnchor {
-    const char* product;        // must equal the bundle's
-    uint8_t vendor_key[32];     // Ed25519 public key
+    const char* product;     // must equal the bundle's
+    uint8_t vendor_key[32];  // Ed25519 public key
 };
 
 struct LoaderConfig {
@@ -46,22 +47,31 @@ struct LoaderConfig {
 
 // Where an operation stands. One line in the log for each change.
 enum class Stage : uint32_t {
-    idle, receiving, verified, decoded, planned, building, current, retired, done, abandoned,
+    idle,
+    receiving,
+    verified,
+    decoded,
+    planned,
+    building,
+    current,
+    retired,
+    done,
+    abandoned,
 };
 const char* stage_text(Stage stage);
 
 // What an operation did; counts and bytes are complete when stage is done.
 struct Progress {
     Stage stage = Stage::idle;
-    uint32_t done = 0;                 // 1 when the operation is over
-    uint32_t functions = 0;            // functions linked by this operation
-    uint32_t changed_functions = 0;    // patch/rollback: whose definition changed or is new
-    uint32_t closure_functions = 0;    // patch/rollback: functions linked in all (changed included)
-    uint32_t relocations = 0;          // applied
-    uint32_t slices = 0;               // step() calls so far
-    uint64_t text_bytes = 0;           // bytes of code linked
-    uint64_t data_bytes = 0;           // bytes of read-only and writable data placed
-    uint64_t generation = 0;           // current generation after it
+    uint32_t done = 0;               // 1 when the operation is over
+    uint32_t functions = 0;          // functions linked by this operation
+    uint32_t changed_functions = 0;  // patch/rollback: whose definition changed or is new
+    uint32_t closure_functions = 0;  // patch/rollback: functions linked in all (changed included)
+    uint32_t relocations = 0;        // applied
+    uint32_t slices = 0;             // step() calls so far
+    uint64_t text_bytes = 0;         // bytes of code linked
+    uint64_t data_bytes = 0;         // bytes of read-only and writable data placed
+    uint64_t generation = 0;         // current generation after it
 };
 
 // Everything `list` shows about one module; names point into the loader until the next change.
@@ -71,19 +81,20 @@ struct ModuleInfo {
     uint64_t security_version;
     uint64_t floor;
     uint32_t functions_defined, functions_loaded;
-    uint32_t patches;             // patches applied at present
-    uint64_t retained_bytes;      // pristine bundles kept for re-linking and rollback
-    uint8_t digest[32];           // bundle digest that names the present state
+    uint32_t patches;         // patches applied at present
+    uint64_t retained_bytes;  // pristine bundles kept for re-linking and rollback
+    uint8_t digest[32];       // bundle digest that names the present state
 };
 
 struct LoaderInfo {
-    uint64_t generation;          // current
-    uint64_t oldest_pinned;       // 0: none
-    uint32_t generations_live;    // current and retired ones that are still pinned
+    uint64_t generation;        // current
+    uint64_t oldest_pinned;     // 0: none
+    uint32_t generations_live;  // current and retired ones that are still pinned
     uint32_t modules;
     uint32_t stubs;
-    uint64_t arena_pages_code, arena_pages_read_only, arena_pages_data;  // committed; tables are data
-    uint64_t units_live;          // linked copies of units present
+    uint64_t arena_pages_code, arena_pages_read_only,
+        arena_pages_data;  // committed; tables are data
+    uint64_t units_live;   // linked copies of units present
     uint32_t w_xor_x;
 };
 
@@ -118,7 +129,8 @@ class Loader {
     // Drops the operation in flight, if there is one; nothing of it stays.
     void abandon();
 
-    // Frees what no pin can reach any more, a bounded amount; true when there may be more to do now.
+    // Frees what no pin can reach any more, a bounded amount; true when there may be more to do
+    // now.
     bool reclaim();
 
     // --- calls ------------------------------------------------------------------------------

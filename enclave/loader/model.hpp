@@ -37,23 +37,23 @@ struct Piece {
     const uint8_t* relas = nullptr;
     uint32_t rela_count = 0;
     uint32_t alignment = 1;
-    uint32_t section = 0;            // ELF index, for messages
+    uint32_t section = 0;  // ELF index, for messages
     uint32_t definition = none;
-    uint64_t offset = 0;             // in its part of the unit
+    uint64_t offset = 0;  // in its part of the unit
     Part part = Part::rest;
     UnitKind kind = UnitKind::constant;  // what a lone section of these flags is
 };
 
 struct Definition {
     Bundle* bundle = nullptr;
-    uint32_t unit = none;            // in the module
-    uint32_t first_piece = 0;        // in Bundle::piece_order
+    uint32_t unit = none;      // in the module
+    uint32_t first_piece = 0;  // in Bundle::piece_order
     uint32_t piece_count = 0;
-    uint32_t first_symbol = none;    // in Bundle::symbols, linked by next_in_definition
-    uint32_t name_symbol = none;     // in Bundle::symbols
-    uint32_t first_edge = 0;         // in Bundle::edges
+    uint32_t first_symbol = none;  // in Bundle::symbols, linked by next_in_definition
+    uint32_t name_symbol = none;   // in Bundle::symbols
+    uint32_t first_edge = 0;       // in Bundle::edges
     uint32_t edge_count = 0;
-    uint64_t size[2] = {};           // bytes of each Part
+    uint64_t size[2] = {};  // bytes of each Part
     uint32_t alignment[2] = {1, 1};
     UnitKind kind = UnitKind::constant;
 };
@@ -62,10 +62,10 @@ struct Definition {
 struct DefinedSymbol {
     std::string_view name;
     uint32_t definition = none;
-    uint32_t piece = none;           // in Bundle::pieces
+    uint32_t piece = none;  // in Bundle::pieces
     uint32_t next_in_definition = none;
-    uint32_t id = none;              // in Module::symbols
-    uint64_t offset = 0;             // in the piece
+    uint32_t id = none;   // in Module::symbols
+    uint64_t offset = 0;  // in the piece
     bool function = false;
     bool global = false;
 };
@@ -89,28 +89,30 @@ struct Target {
 
 struct Bundle {
     sgxdl_bundle_header header;
-    uint8_t digest[32];              // BLAKE2b-256 of the signed header bytes
+    uint8_t digest[32];  // BLAKE2b-256 of the signed header bytes
     uint32_t references = 0;
     uint8_t* payload = nullptr;
-    uint64_t received = 0;           // bytes
+    uint64_t received = 0;  // bytes
     crypto_generichash_state hash;
 
-    Vec<uint32_t> section_piece;     // ELF section → pieces
+    Vec<uint32_t> section_piece;  // ELF section → pieces
     Vec<Piece> pieces;
-    Vec<uint32_t> piece_order;       // pieces grouped by definition
+    Vec<uint32_t> piece_order;  // pieces grouped by definition
     Vec<Definition> definitions;
     Vec<DefinedSymbol> symbols;
-    Vec<Target> targets;             // by ELF symbol
-    Vec<uint32_t> edges;             // Module::symbols bound at link time, by definition
-    NameMap names;                   // symbols
-    std::string_view strings;        // of the symbol table
+    Vec<Target> targets;       // by ELF symbol
+    Vec<uint32_t> edges;       // Module::symbols bound at link time, by definition
+    NameMap names;             // symbols
+    std::string_view strings;  // of the symbol table
     std::string_view section_names;
-    std::string_view removed;        // .sgxdl.removed
+    std::string_view removed;  // .sgxdl.removed
 
     ~Bundle() { Platform::deallocate(payload); }
 };
 
-inline void reference(Bundle* bundle) { ++bundle->references; }
+inline void reference(Bundle* bundle) {
+    ++bundle->references;
+}
 inline void dereference(Bundle* bundle) {
     SGXDL_ASSERT(bundle->references > 0);
     if (--bundle->references == 0) destroy(bundle);
@@ -119,9 +121,9 @@ inline void dereference(Bundle* bundle) {
 struct Instance {
     Module* module = nullptr;
     const Definition* definition = nullptr;  // holds a reference to its bundle
-    uint64_t birth = 0;              // 0: back-filled into every older generation
+    uint64_t birth = 0;                      // 0: back-filled into every older generation
     uint64_t death = forever;
-    uintptr_t address[2] = {};       // of each Part
+    uintptr_t address[2] = {};  // of each Part
 };
 
 struct Unit {
@@ -129,21 +131,21 @@ struct Unit {
     const Definition* next_definition = nullptr;  // of the operation in flight
     Instance* live = nullptr;
     Instance* next = nullptr;
-    uint32_t mark = 0;               // scratch of the operation in flight
+    uint32_t mark = 0;  // scratch of the operation in flight
     uint32_t name_symbol = none;
-    bool root = false;               // asked for by name, or by loading the whole module
-    bool removed = false;            // the present build does not have it; kept for its stub or address
+    bool root = false;     // asked for by name, or by loading the whole module
+    bool removed = false;  // the present build does not have it; kept for its stub or address
     bool next_removed = false;
 };
 
 struct ModuleSymbol {
     std::string_view name;
     uint32_t unit = none;
-    uint32_t piece = 0;              // in the definition's bundle
+    uint32_t piece = 0;  // in the definition's bundle
     uint32_t next_piece = none;
     uint64_t offset = 0;
     uint64_t next_offset = 0;
-    uintptr_t got = 0;               // its GOT slot, 0: none
+    uintptr_t got = 0;  // its GOT slot, 0: none
     uint32_t stub = none;
     bool function = false;
     bool global = false;
@@ -153,7 +155,7 @@ struct ModuleSymbol {
 struct ImportUse {
     uint32_t import = none;
     uintptr_t got = 0;
-    uintptr_t veneer = 0;            // 0: none needed
+    uintptr_t veneer = 0;  // 0: none needed
 };
 
 // GOT slots and veneers: pages that live as long as the module.
@@ -164,34 +166,37 @@ struct Block {
 
 struct UndoEntry {
     uint32_t unit;
-    const Definition* definition;    // before the patch; nullptr: the patch brought the unit
-    bool removed;                    // state before the patch
+    const Definition* definition;  // before the patch; nullptr: the patch brought the unit
+    bool removed;                  // state before the patch
 };
 
 struct PatchRecord {
     Bundle* bundle = nullptr;
-    uint32_t first_undo = 0;         // in Module::undo
+    uint32_t first_undo = 0;  // in Module::undo
 };
 
 struct Module {
-    std::string_view name;           // in the first bundle's header
+    std::string_view name;  // in the first bundle's header
     Bundle* base = nullptr;
     Vec<Unit> units;
     Vec<ModuleSymbol> symbols;
     NameMap names;
-    Vec<char*> owned_names;          // names that patches brought
+    Vec<char*> owned_names;  // names that patches brought
     Vec<ImportUse> imports;
     Vec<Block> blocks;
     Vec<PatchRecord> patches;
     Vec<UndoEntry> undo;
-    uintptr_t zero_got = 0;          // GOT slot of absent weak symbols, 0: none
-    uint64_t instances = 0;          // linked copies, retired ones included
-    bool whole = false;              // loaded whole: a patch's new units are loaded too
+    uintptr_t zero_got = 0;  // GOT slot of absent weak symbols, 0: none
+    uint64_t instances = 0;  // linked copies, retired ones included
+    bool whole = false;      // loaded whole: a patch's new units are loaded too
     bool unloading = false;
 
-    const Bundle* newest() const { return patches.empty() ? base : patches[patches.size() - 1].bundle; }
+    const Bundle* newest() const {
+        return patches.empty() ? base : patches[patches.size() - 1].bundle;
+    }
     ~Module() {
-        for (char* owned : owned_names) Platform::deallocate(owned);
+        for (char* owned : owned_names)
+            Platform::deallocate(owned);
     }
 };
 

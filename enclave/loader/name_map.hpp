@@ -16,7 +16,8 @@ class NameMap {
     // Makes room so that `count` names in all fit without another allocation.
     [[nodiscard]] bool reserve(size_t count) {
         size_t slots = 16;
-        while (slots < count * 2) slots *= 2;
+        while (slots < count * 2)
+            slots *= 2;
         if (slots <= slots_.size()) return true;
         NameMap larger;
         if (!larger.slots_.resize(slots)) return false;
@@ -52,12 +53,14 @@ class NameMap {
     // FNV-1a: the names are signed by the vendor, so nobody floods the map on purpose.
     static uint32_t hash(std::string_view name) {
         uint32_t value = 2166136261u;
-        for (char c : name) value = (value ^ static_cast<uint8_t>(c)) * 16777619u;
+        for (char c : name)
+            value = (value ^ static_cast<uint8_t>(c)) * 16777619u;
         return value ^ (value >> 15);
     }
     void place(const Slot& slot) {
         size_t i = slot.hash & (slots_.size() - 1);
-        while (slots_.begin()[i].name.data()) i = (i + 1) & (slots_.size() - 1);
+        while (slots_.begin()[i].name.data())
+            i = (i + 1) & (slots_.size() - 1);
         slots_.begin()[i] = slot;
     }
 

@@ -33,20 +33,13 @@ std::span<const Operation::Step> Operation::pipeline(Kind kind) {
         {&O::publish, Stage::current},
     };
     static constexpr Step extend[] = {
-        {&O::choose_roots, Stage::decoded},
-        {&O::reach, Stage::decoded},
-        {&O::survey, Stage::decoded},
-        {&O::place, Stage::decoded},
-        {&O::take_memory, Stage::planned},
-        {&O::grow_stubs, Stage::building},
-        {&O::link_code, Stage::building},
-        {&O::link_tables, Stage::building},
-        {&O::link_constants, Stage::building},
-        {&O::link_veneers, Stage::building},
-        {&O::link_data, Stage::building},
-        {&O::reserve_records, Stage::building},
-        {&O::fill_table, Stage::building},
-        {&O::publish, Stage::current},
+        {&O::choose_roots, Stage::decoded},    {&O::reach, Stage::decoded},
+        {&O::survey, Stage::decoded},          {&O::place, Stage::decoded},
+        {&O::take_memory, Stage::planned},     {&O::grow_stubs, Stage::building},
+        {&O::link_code, Stage::building},      {&O::link_tables, Stage::building},
+        {&O::link_constants, Stage::building}, {&O::link_veneers, Stage::building},
+        {&O::link_data, Stage::building},      {&O::reserve_records, Stage::building},
+        {&O::fill_table, Stage::building},     {&O::publish, Stage::current},
     };
     static constexpr Step patch[] = {
         {&O::verify, Stage::verified},
@@ -99,12 +92,9 @@ std::span<const Operation::Step> Operation::pipeline(Kind kind) {
         {&O::publish, Stage::current},
     };
     static constexpr Step unload[] = {
-        {&O::choose_dropped, Stage::planned},
-        {&O::reserve_records, Stage::building},
-        {&O::prepare_generation, Stage::building},
-        {&O::copy_table, Stage::building},
-        {&O::fill_table, Stage::building},
-        {&O::publish, Stage::current},
+        {&O::choose_dropped, Stage::planned},      {&O::reserve_records, Stage::building},
+        {&O::prepare_generation, Stage::building}, {&O::copy_table, Stage::building},
+        {&O::fill_table, Stage::building},         {&O::publish, Stage::current},
     };
     switch (kind) {
         case Kind::load:
@@ -122,9 +112,11 @@ std::span<const Operation::Step> Operation::pipeline(Kind kind) {
 }
 
 Result<void> Operation::parse_names(std::span<const char> names) {
-    if (!names.empty() && names[names.size() - 1] != '\0') return make_error(Code::no_such_symbol, "list of names does not end in NUL");
+    if (!names.empty() && names[names.size() - 1] != '\0')
+        return make_error(Code::no_such_symbol, "list of names does not end in NUL");
     if (!names_.reserve(names.size() + 1)) return make_error(Code::no_memory, "list of names");
-    for (char c : names) (void)names_.push(c);
+    for (char c : names)
+        (void)names_.push(c);
     return {};
 }
 
@@ -138,16 +130,20 @@ void Operation::use_module(Module* module) {
     old_names_ = module->owned_names.size();
 }
 
-Result<void> Operation::begin_bundle(const sgxdl_bundle_header& header, std::span<const char> names) {
+Result<void> Operation::begin_bundle(const sgxdl_bundle_header& header,
+                                     std::span<const char> names) {
     SGXDL_TRY(parse_names(names));
     SGXDL_TRY(check_header(core_, header));
     use_module(core_.find_module(header.module));
     if (kind_ == Kind::patch) {
         if (!module_) return make_error(Code::no_such_module, "'%s' is not loaded", header.module);
-        if (!names.empty()) return make_error(Code::bad_state, "a patch is applied whole, not by function");
+        if (!names.empty())
+            return make_error(Code::bad_state, "a patch is applied whole, not by function");
         const Bundle& newest = *module_->newest();
         if (memcmp(header.predecessor, newest.digest, sizeof newest.digest) != 0) {
-            return make_error(Code::wrong_predecessor, "'%s' is at %s, the patch to %s was made for another state", header.module, newest.header.version, header.version);
+            return make_error(Code::wrong_predecessor,
+                              "'%s' is at %s, the patch to %s was made for another state",
+                              header.module, newest.header.version, header.version);
         }
     } else if (module_) {
         return make_error(Code::already_loaded, "module '%s'", header.module);
@@ -159,7 +155,8 @@ Result<void> Operation::begin_bundle(const sgxdl_bundle_header& header, std::spa
     bundle_digest(header, bundle_->digest);
     bundle_->payload = static_cast<uint8_t*>(Platform::allocate(header.payload_size));
     decoder_ = create<Decoder>(*bundle_);
-    if (!bundle_->payload || !decoder_) return make_error(Code::no_memory, "%u bytes of payload", header.payload_size);
+    if (!bundle_->payload || !decoder_)
+        return make_error(Code::no_memory, "%u bytes of payload", header.payload_size);
     crypto_generichash_init(&bundle_->hash, nullptr, 0, sizeof header.payload_digest);
     if (!module_) {
         module_ = create<Module>();
@@ -181,10 +178,12 @@ Result<void> Operation::begin_module(const char* name, std::span<const char> nam
     use_module(core_.find_module(name));
     if (!module_) return make_error(Code::no_such_module, "'%s' is not loaded", name);
     if (kind_ == Kind::rollback) {
-        if (module_->patches.empty()) return make_error(Code::rollback_refused, "'%s' has no patch", name);
+        if (module_->patches.empty())
+            return make_error(Code::rollback_refused, "'%s' has no patch", name);
         const sgxdl_bundle_header& newest = module_->newest()->header;
         if (!(newest.flags & SGXDL_BUNDLE_ROLLBACK_ALLOWED)) {
-            return make_error(Code::rollback_refused, "the patch of '%s' to %s does not allow it", name, newest.version);
+            return make_error(Code::rollback_refused, "the patch of '%s' to %s does not allow it",
+                              name, newest.version);
         }
     }
     progress_.stage = Stage::verified;
@@ -193,9 +192,11 @@ Result<void> Operation::begin_module(const char* name, std::span<const char> nam
 }
 
 Result<void> Operation::feed(std::span<const uint8_t> bytes) {
-    if (!bundle_ || pass_ > 0 || cursor_ > 0) return make_error(Code::bad_state, "no payload is expected");
+    if (!bundle_ || pass_ > 0 || cursor_ > 0)
+        return make_error(Code::bad_state, "no payload is expected");
     if (bytes.size() > bundle_->header.payload_size - bundle_->received) {
-        return make_error(Code::too_large, "more payload than the %u bytes of the header", bundle_->header.payload_size);
+        return make_error(Code::too_large, "more payload than the %u bytes of the header",
+                          bundle_->header.payload_size);
     }
     memcpy(bundle_->payload + bundle_->received, bytes.data(), bytes.size());
     crypto_generichash_update(&bundle_->hash, bytes.data(), bytes.size());
@@ -224,9 +225,12 @@ Result<void> Operation::step() {
 
 void Operation::log_stage() {
     static constexpr const char* kinds[] = {"load", "extend", "patch", "rollback", "unload"};
-    const Error line = make_error(Code::ok, "%s %s: %s, generation %u, %u functions, %u relocations, %u bytes of code", kinds[static_cast<size_t>(kind_)],
-                                  module_ ? module_->name.data() : "", stage_text(progress_.stage), core_.generations.current()->number,
-                                  static_cast<uint64_t>(progress_.functions), static_cast<uint64_t>(progress_.relocations), progress_.text_bytes);
+    const Error line = make_error(
+        Code::ok, "%s %s: %s, generation %u, %u functions, %u relocations, %u bytes of code",
+        kinds[static_cast<size_t>(kind_)], module_ ? module_->name.data() : "",
+        stage_text(progress_.stage), core_.generations.current()->number,
+        static_cast<uint64_t>(progress_.functions), static_cast<uint64_t>(progress_.relocations),
+        progress_.text_bytes);
     core_.platform.log(line.context);
 }
 
@@ -240,7 +244,8 @@ Operation::~Operation() {
         }
         core_.generations.drop_pending();
         if (module_) {
-            for (const Slot& slot : slots_) slot_address(slot) = 0;
+            for (const Slot& slot : slots_)
+                slot_address(slot) = 0;
             Vec<uint32_t> stubs;
             (void)stubs.reserve(new_stubs_.size());
             for (uint32_t symbol : new_stubs_) {
@@ -259,15 +264,18 @@ Operation::~Operation() {
         }
     }
     if (module_) {
-        for (uint32_t unit : touched_) clear_next(module_->units[unit]);
-        for (Unit& unit : module_->units) unit.mark = 0;
+        for (uint32_t unit : touched_)
+            clear_next(module_->units[unit]);
+        for (Unit& unit : module_->units)
+            unit.mark = 0;
         if (!published_ && new_module_) {
             core_.free_module(module_);
         } else if (!published_) {
             module_->symbols.truncate(old_symbols_);
             module_->units.truncate(old_units_);
             module_->imports.truncate(old_imports_);
-            for (size_t i = old_names_; i < module_->owned_names.size(); ++i) Platform::deallocate(module_->owned_names[i]);
+            for (size_t i = old_names_; i < module_->owned_names.size(); ++i)
+                Platform::deallocate(module_->owned_names[i]);
             module_->owned_names.truncate(old_names_);
         }
     }

@@ -1,8 +1,8 @@
 // An operation in flight: load, extend, patch, rollback or unload.
 //
-// Each kind is a list of passes (pipelines at the top of operation.cpp); read them as the whole story. A
-// pass does a slice of work and says whether it is finished. Up to publish() every pass may
-// fail and the destructor undoes all; publish() and what follows cannot fail.
+// Each kind is a list of passes (pipelines at the top of operation.cpp); read them as the whole
+// story. A pass does a slice of work and says whether it is finished. Up to publish() every pass
+// may fail and the destructor undoes all; publish() and what follows cannot fail.
 //
 //   decode:  verify, read_*, bind_*, check_relocations       bundle → module, nothing visible
 //   plan:    adopt, restore, seed, closure, reach, survey    which units, stubs, slots
@@ -78,19 +78,21 @@ class Operation {
     struct Region {
         uintptr_t base = 0;
         size_t pages = 0;
-        uint64_t size = 0;       // bytes laid out
-        uint64_t flushed = 0;    // bytes committed
-        uint64_t window = 0;     // offset of the staging window's first byte
+        uint64_t size = 0;     // bytes laid out
+        uint64_t flushed = 0;  // bytes committed
+        uint64_t window = 0;   // offset of the staging window's first byte
     };
     // A GOT slot or a veneer that this operation makes.
     struct Slot {
         uint32_t symbol = none;  // Module::symbols, or
         uint32_t import = none;  // Module::imports, or neither: the slot that holds 0
         bool veneer = false;
-        uint64_t offset = 0;     // in its region
+        uint64_t offset = 0;  // in its region
     };
     Decoder& decoder() { return *decoder_; }
-    const Definition* effective(const Unit& unit) const { return unit.next_definition ? unit.next_definition : unit.definition; }
+    const Definition* effective(const Unit& unit) const {
+        return unit.next_definition ? unit.next_definition : unit.definition;
+    }
     static RegionKind region_of(UnitKind unit, Part part) {
         if (part == Part::code) return code;
         return unit == UnitKind::text ? tables : unit == UnitKind::data ? data : constants;
@@ -98,7 +100,8 @@ class Operation {
     Result<void> bind_new_symbol(DefinedSymbol& symbol);
     Result<void> bind_definition(Definition& definition);
     Result<uint32_t> use_import(uint32_t import);
-    Result<void> check_relocation(const Definition& definition, const Piece& piece, const elf::Rela& rela);
+    Result<void> check_relocation(const Definition& definition, const Piece& piece,
+                                  const elf::Rela& rela);
     Result<void> add_edge(uint32_t symbol);
     // The unit that a target belongs to; none for imports.
     uint32_t target_unit(const Bundle& bundle, const Target& target) const;
@@ -109,12 +112,15 @@ class Operation {
     void use_module(Module* module);
     Result<void> parse_names(std::span<const char> names);
     Result<void> survey_relocation(const Bundle& bundle, const Piece& piece, const elf::Rela& rela);
-    Result<void> link_piece(const Unit& unit, const Piece& piece, uint8_t* bytes, uintptr_t address);
-    Result<uint64_t> target_address(const Unit& unit, const Piece& piece, const elf::Rela& rela, uintptr_t place);
+    Result<void> link_piece(const Unit& unit, const Piece& piece, uint8_t* bytes,
+                            uintptr_t address);
+    Result<uint64_t> target_address(const Unit& unit, const Piece& piece, const elf::Rela& rela,
+                                    uintptr_t place);
     uintptr_t symbol_address(const ModuleSymbol& symbol) const;
     Result<bool> link_region(Budget& budget, RegionKind kind);
     static uint8_t padding(RegionKind kind) { return kind == code || kind == veneers ? 0xcc : 0; }
-    Result<bool> make_room(Budget& budget, Region& region, RegionKind kind, uint64_t begin, uint64_t end);
+    Result<bool> make_room(Budget& budget, Region& region, RegionKind kind, uint64_t begin,
+                           uint64_t end);
     Result<bool> flush(Budget& budget, Region& region, RegionKind kind, uint64_t until);
     uintptr_t& slot_address(const Slot& slot);
     void write_slot(const Slot& slot, uint8_t* bytes) const;
@@ -126,29 +132,29 @@ class Operation {
     Kind kind_;
     Progress progress_;
     size_t pass_ = 0;
-    size_t cursor_ = 0;              // of the pass that runs; 0 when it begins
+    size_t cursor_ = 0;  // of the pass that runs; 0 when it begins
     bool published_ = false;
 
     Module* module_ = nullptr;
     bool new_module_ = false;
-    Bundle* bundle_ = nullptr;       // holds a reference
+    Bundle* bundle_ = nullptr;  // holds a reference
     Decoder* decoder_ = nullptr;
-    Vec<char> names_;                // requested, NUL-terminated one after another
+    Vec<char> names_;  // requested, NUL-terminated one after another
     bool force_ = false;
 
     // Ends of the module's arrays before the operation.
     size_t old_symbols_ = 0, old_units_ = 0, old_imports_ = 0, old_names_ = 0;
 
-    Vec<uint32_t> touched_;          // units with next_definition or next_removed
-    Vec<uint32_t> link_;             // units to link, in link order
-    Vec<uint32_t> dropped_;          // units whose live copy ends
+    Vec<uint32_t> touched_;                  // units with next_definition or next_removed
+    Vec<uint32_t> link_;                     // units to link, in link order
+    Vec<uint32_t> dropped_;                  // units whose live copy ends
     Vec<uint32_t> reverse_first_, reverse_;  // edges by target unit
 
     uint32_t stubs_before_ = 0;
-    Vec<uint32_t> new_stubs_;        // symbols
+    Vec<uint32_t> new_stubs_;  // symbols
     Vec<Slot> slots_;
     Region regions_[region_count];
-    uint8_t* window_ = nullptr;      // staging pages
+    uint8_t* window_ = nullptr;  // staging pages
     size_t window_pages_ = 0;
 };
 

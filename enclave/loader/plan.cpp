@@ -1,8 +1,9 @@
 // Planning: which definitions become the module's, which units must be linked, which end.
 //
-// Edges (Bundle::edges) are references bound at link time: direct branches, and uses of named constants.
-// A patch links what changed, and every loaded unit that reaches it over edges; references through
-// stubs and to writable data end the closure, because those addresses never change.
+// Edges (Bundle::edges) are references bound at link time: direct branches, and uses of named
+// constants. A patch links what changed, and every loaded unit that reaches it over edges;
+// references through stubs and to writable data end the closure, because those addresses never
+// change.
 #include "enclave/loader/operation.hpp"
 
 namespace sgxdl {
@@ -18,7 +19,8 @@ Result<void> Operation::set_next(uint32_t index, const Definition* definition) {
     if (!touched_.push(index)) return make_error(Code::no_memory, "change records");
     unit.next_definition = definition;
     const Bundle& bundle = *definition->bundle;
-    for (uint32_t s = definition->first_symbol; s != none; s = bundle.symbols[s].next_in_definition) {
+    for (uint32_t s = definition->first_symbol; s != none;
+         s = bundle.symbols[s].next_in_definition) {
         ModuleSymbol& symbol = module_->symbols[bundle.symbols[s].id];
         symbol.next_piece = bundle.symbols[s].piece;
         symbol.next_offset = bundle.symbols[s].offset;
@@ -29,7 +31,8 @@ Result<void> Operation::set_next(uint32_t index, const Definition* definition) {
 void Operation::clear_next(Unit& unit) {
     if (unit.next_definition) {
         const Bundle& bundle = *unit.next_definition->bundle;
-        for (uint32_t s = unit.next_definition->first_symbol; s != none; s = bundle.symbols[s].next_in_definition) {
+        for (uint32_t s = unit.next_definition->first_symbol; s != none;
+             s = bundle.symbols[s].next_in_definition) {
             module_->symbols[bundle.symbols[s].id].next_piece = none;
         }
     }
@@ -41,17 +44,22 @@ void Operation::clear_next(Unit& unit) {
 bool Operation::same_content(const Definition& a, const Definition& b) const {
     const Piece& x = a.bundle->pieces[a.bundle->piece_order[a.first_piece]];
     const Piece& y = b.bundle->pieces[b.bundle->piece_order[b.first_piece]];
-    if (a.piece_count != 1 || b.piece_count != 1 || x.size != y.size || x.alignment != y.alignment || x.rela_count != y.rela_count || !x.bytes != !y.bytes) return false;
+    if (a.piece_count != 1 || b.piece_count != 1 || x.size != y.size ||
+        x.alignment != y.alignment || x.rela_count != y.rela_count || !x.bytes != !y.bytes)
+        return false;
     if (x.bytes && memcmp(x.bytes, y.bytes, x.size) != 0) return false;
     for (uint32_t i = 0; i < x.rela_count; ++i) {
-        const auto p = elf::Rela::read(x.relas + i * elf::rela_size), q = elf::Rela::read(y.relas + i * elf::rela_size);
+        const auto p = elf::Rela::read(x.relas + i * elf::rela_size),
+                   q = elf::Rela::read(y.relas + i * elf::rela_size);
         if (p.offset != q.offset || p.type != q.type || p.addend != q.addend) return false;
         const Target& s = a.bundle->targets[p.symbol];
         const Target& t = b.bundle->targets[q.symbol];
         const uint32_t to = target_unit(*a.bundle, s);
         if (to != target_unit(*b.bundle, t)) return false;
         // A module symbol and a section symbol may both name the start of a single section.
-        if (to == none ? s.kind != t.kind || s.index != t.index : s.kind == t.kind && s.kind == Target::Kind::symbol && s.index != t.index) return false;
+        if (to == none ? s.kind != t.kind || s.index != t.index
+                       : s.kind == t.kind && s.kind == Target::Kind::symbol && s.index != t.index)
+            return false;
         if (s.kind == Target::Kind::section && s.value != t.value) return false;
     }
     return true;
@@ -70,8 +78,10 @@ Result<bool> Operation::adopt(Budget& budget) {
         if (present && next.kind != UnitKind::text) {
             const bool same = same_content(*present, next);
             // The bytes decide, not the name: a literal is its content.
-            if (next.kind == UnitKind::literal && !same) return make_error(Code::not_normal_form, "literal '%s' has two contents", name);
-            if (next.kind == UnitKind::data && !(same && unit.removed)) return make_error(Code::writable_replaced, "'%s'", name);
+            if (next.kind == UnitKind::literal && !same)
+                return make_error(Code::not_normal_form, "literal '%s' has two contents", name);
+            if (next.kind == UnitKind::data && !(same && unit.removed))
+                return make_error(Code::writable_replaced, "'%s'", name);
             changed = !same;
         }
         SGXDL_TRY(set_next(next.unit, &next));
@@ -83,9 +93,12 @@ Result<bool> Operation::adopt(Budget& budget) {
         const std::string_view name(names.data());
         names.remove_prefix(name.size() + 1);
         const uint32_t symbol = new_module_ ? none : module_->names.find(name);
-        if (symbol == none || module_->units[module_->symbols[symbol].unit].name_symbol != symbol) return make_error(Code::no_such_symbol, "'%s', which the patch removes", name.data());
+        if (symbol == none || module_->units[module_->symbols[symbol].unit].name_symbol != symbol)
+            return make_error(Code::no_such_symbol, "'%s', which the patch removes", name.data());
         const uint32_t unit = module_->symbols[symbol].unit;
-        if (module_->units[unit].next_definition) return make_error(Code::not_normal_form, "'%s' is both defined and removed", name.data());
+        if (module_->units[unit].next_definition)
+            return make_error(Code::not_normal_form, "'%s' is both defined and removed",
+                              name.data());
         if (!touched_.push(unit)) return make_error(Code::no_memory, "change records");
         module_->units[unit].next_removed = true;
     }
@@ -104,7 +117,9 @@ Result<bool> Operation::restore(Budget&) {
             continue;
         }
         const bool text = entry.definition->kind == UnitKind::text;
-        const bool changed = text || (entry.definition->kind == UnitKind::constant && unit.definition && !same_content(*entry.definition, *unit.definition));
+        const bool changed =
+            text || (entry.definition->kind == UnitKind::constant && unit.definition &&
+                     !same_content(*entry.definition, *unit.definition));
         SGXDL_TRY(set_next(entry.unit, entry.definition));
         unit.next_removed = entry.removed;
         if (changed && unit.live) SGXDL_TRY(mark_for_link(entry.unit));
@@ -126,12 +141,14 @@ Result<void> Operation::mark_for_link(uint32_t index) {
 // Turns the edges of all loaded code and constants round: counts, then fills.
 Result<bool> Operation::find_edges(Budget& budget) {
     const size_t count = module_->units.size();
-    if (cursor_ == 0 && !reverse_first_.resize(count + 1, 0)) return make_error(Code::no_memory, "edges");
+    if (cursor_ == 0 && !reverse_first_.resize(count + 1, 0))
+        return make_error(Code::no_memory, "edges");
     auto for_each_edge = [&](uint32_t index, auto&& use) {
         const Unit& unit = module_->units[index];
         const Definition* d = effective(unit);
         if (!unit.live || !d || d->kind == UnitKind::data || d->kind == UnitKind::literal) return;
-        for (uint32_t e = 0; e < d->edge_count; ++e) use(module_->symbols[d->bundle->edges[d->first_edge + e]].unit);
+        for (uint32_t e = 0; e < d->edge_count; ++e)
+            use(module_->symbols[d->bundle->edges[d->first_edge + e]].unit);
         budget.spend(d->edge_count * 4);
     };
     for (; cursor_ < count; ++cursor_) {
@@ -141,7 +158,8 @@ Result<bool> Operation::find_edges(Budget& budget) {
     }
     if (cursor_ == count) {
         uint32_t sum = 0;
-        for (uint32_t& first : reverse_first_) first = sum += first;  // ends; filling moves them to the starts
+        for (uint32_t& first : reverse_first_)
+            first = sum += first;  // ends; filling moves them to the starts
         if (!reverse_.resize(sum)) return make_error(Code::no_memory, "edges");
         ++cursor_;
     }
@@ -164,7 +182,9 @@ Result<bool> Operation::drop_removed(Budget&) {
     };
     for (uint32_t index : touched_) {
         Unit& unit = module_->units[index];
-        if (!unit.next_removed || !unit.live || unit.live->definition->kind != UnitKind::text || has_stub(*unit.live->definition)) continue;
+        if (!unit.next_removed || !unit.live || unit.live->definition->kind != UnitKind::text ||
+            has_stub(*unit.live->definition))
+            continue;
         unit.mark = mark_dropped;
         if (!dropped_.push(index)) return make_error(Code::no_memory, "list of units");
     }
@@ -173,7 +193,8 @@ Result<bool> Operation::drop_removed(Budget&) {
         for (size_t i = 0; i < dropped_.size();) {
             const uint32_t index = dropped_[i];
             bool needed = false;
-            for (uint32_t e = reverse_first_[index]; e < reverse_first_[index + 1]; ++e) needed |= module_->units[reverse_[e]].mark != mark_dropped;
+            for (uint32_t e = reverse_first_[index]; e < reverse_first_[index + 1]; ++e)
+                needed |= module_->units[reverse_[e]].mark != mark_dropped;
             if (!needed) {
                 ++i;
                 continue;
@@ -190,8 +211,10 @@ Result<bool> Operation::close_over(Budget& budget) {
     for (; cursor_ < link_.size(); ++cursor_) {
         if (budget.spent()) return false;
         const uint32_t to = link_[cursor_];
-        for (uint32_t e = reverse_first_[to]; e < reverse_first_[to + 1]; ++e) SGXDL_TRY(mark_for_link(reverse_[e]));
-        budget.spend(Budget::record + 4 * static_cast<int64_t>(reverse_first_[to + 1] - reverse_first_[to]));
+        for (uint32_t e = reverse_first_[to]; e < reverse_first_[to + 1]; ++e)
+            SGXDL_TRY(mark_for_link(reverse_[e]));
+        budget.spend(Budget::record +
+                     4 * static_cast<int64_t>(reverse_first_[to + 1] - reverse_first_[to]));
     }
     return true;
 }
@@ -215,7 +238,9 @@ Result<bool> Operation::choose_roots(Budget&) {
         at += name.size() + 1;
         const uint32_t symbol = names.find(name);
         const uint32_t index = symbol == none ? none : module_->symbols[symbol].unit;
-        if (index == none || !effective(module_->units[index]) || module_->units[index].removed) return make_error(Code::no_such_symbol, "'%s' in module '%s'", name.data(), module_->name.data());
+        if (index == none || !effective(module_->units[index]) || module_->units[index].removed)
+            return make_error(Code::no_such_symbol, "'%s' in module '%s'", name.data(),
+                              module_->name.data());
         module_->units[index].root = true;
         if (!module_->units[index].live) SGXDL_TRY(mark_for_link(index));
     }
@@ -226,7 +251,9 @@ Result<bool> Operation::choose_roots(Budget&) {
 Result<bool> Operation::reach(Budget& budget) {
     if (cursor_ == 0 && module_->whole) {
         for (uint32_t index : touched_) {
-            if (!module_->units[index].live && module_->units[index].next_definition && !module_->units[index].next_removed) SGXDL_TRY(mark_for_link(index));
+            if (!module_->units[index].live && module_->units[index].next_definition &&
+                !module_->units[index].next_removed)
+                SGXDL_TRY(mark_for_link(index));
         }
     }
     for (; cursor_ < link_.size(); ++cursor_) {
@@ -235,11 +262,14 @@ Result<bool> Operation::reach(Budget& budget) {
         for (uint32_t p = 0; p < d.piece_count; ++p) {
             const Piece& piece = d.bundle->pieces[d.bundle->piece_order[d.first_piece + p]];
             for (uint32_t i = 0; i < piece.rela_count; ++i) {
-                const Target& target = d.bundle->targets[elf::Rela::read(piece.relas + i * elf::rela_size).symbol];
+                const Target& target =
+                    d.bundle->targets[elf::Rela::read(piece.relas + i * elf::rela_size).symbol];
                 const uint32_t to = target_unit(*d.bundle, target);
                 if (to == none) continue;
                 const Unit& unit = module_->units[to];
-                if (unit.mark == mark_dropped || !effective(unit)) return make_error(Code::no_such_symbol, "'%s' needs '%s', which was removed", unit_name(*module_, link_[cursor_]), unit_name(*module_, to));
+                if (unit.mark == mark_dropped || !effective(unit))
+                    return make_error(Code::no_such_symbol, "'%s' needs '%s', which was removed",
+                                      unit_name(*module_, link_[cursor_]), unit_name(*module_, to));
                 if (!unit.live) SGXDL_TRY(mark_for_link(to));
             }
             budget.spend(piece.rela_count * Budget::relocation);
@@ -251,8 +281,8 @@ Result<bool> Operation::reach(Budget& budget) {
 
 // --- unloading ----------------------------------------------------------------------------------
 
-// Named functions, and loaded code that no other root reaches, end. Data, constants and literals stay
-// until the module goes: programs keep pointers to them.
+// Named functions, and loaded code that no other root reaches, end. Data, constants and literals
+// stay until the module goes: programs keep pointers to them.
 Result<bool> Operation::choose_dropped(Budget&) {
     Vec<uint32_t> queue;
     if (!names_.empty()) {
@@ -261,9 +291,12 @@ Result<bool> Operation::choose_dropped(Budget&) {
             at += name.size() + 1;
             const uint32_t symbol = module_->names.find(name);
             Unit* unit = symbol == none ? nullptr : &module_->units[module_->symbols[symbol].unit];
-            if (!unit || !unit->live || unit->live->definition->kind != UnitKind::text) return make_error(Code::no_such_symbol, "no function '%s' of '%s' is loaded", name.data(), module_->name.data());
+            if (!unit || !unit->live || unit->live->definition->kind != UnitKind::text)
+                return make_error(Code::no_such_symbol, "no function '%s' of '%s' is loaded",
+                                  name.data(), module_->name.data());
             unit->next_removed = true;  // scratch here: not a root any more
-            if (!touched_.push(module_->symbols[symbol].unit)) return make_error(Code::no_memory, "change records");
+            if (!touched_.push(module_->symbols[symbol].unit))
+                return make_error(Code::no_memory, "change records");
         }
         for (uint32_t i = 0; i < module_->units.size(); ++i) {
             Unit& unit = module_->units[i];
@@ -276,9 +309,14 @@ Result<bool> Operation::choose_dropped(Budget&) {
             for (uint32_t p = 0; p < d.piece_count; ++p) {
                 const Piece& piece = d.bundle->pieces[d.bundle->piece_order[d.first_piece + p]];
                 for (uint32_t i = 0; i < piece.rela_count; ++i) {
-                    const uint32_t to = target_unit(*d.bundle, d.bundle->targets[elf::Rela::read(piece.relas + i * elf::rela_size).symbol]);
+                    const uint32_t to = target_unit(
+                        *d.bundle,
+                        d.bundle
+                            ->targets[elf::Rela::read(piece.relas + i * elf::rela_size).symbol]);
                     if (to == none || module_->units[to].mark) continue;
-                    if (module_->units[to].next_removed) return make_error(Code::in_use, "'%s' is used by '%s'", unit_name(*module_, to), unit_name(*module_, queue[at]));
+                    if (module_->units[to].next_removed)
+                        return make_error(Code::in_use, "'%s' is used by '%s'",
+                                          unit_name(*module_, to), unit_name(*module_, queue[at]));
                     module_->units[to].mark = mark_link;
                     if (!queue.push(to)) return make_error(Code::no_memory, "list of units");
                 }
@@ -290,8 +328,11 @@ Result<bool> Operation::choose_dropped(Budget&) {
         if (!unit.live || unit.mark) continue;
         const Definition& d = *unit.live->definition;
         if (!names_.empty() && d.kind != UnitKind::text) continue;
-        for (uint32_t s = d.first_symbol; s != none && !force_; s = d.bundle->symbols[s].next_in_definition) {
-            if (module_->symbols[d.bundle->symbols[s].id].stub != none) return make_error(Code::in_use, "the address of '%s' was handed out", d.bundle->symbols[s].name.data());
+        for (uint32_t s = d.first_symbol; s != none && !force_;
+             s = d.bundle->symbols[s].next_in_definition) {
+            if (module_->symbols[d.bundle->symbols[s].id].stub != none)
+                return make_error(Code::in_use, "the address of '%s' was handed out",
+                                  d.bundle->symbols[s].name.data());
         }
         unit.mark = mark_dropped;
         if (!dropped_.push(i)) return make_error(Code::no_memory, "list of units");

@@ -38,29 +38,30 @@ concept LoaderPlatform = requires(P& p, uintptr_t address, size_t count, const v
     // On error none of them is.
     { p.commit_copy(address, source, count, use) } -> std::same_as<Result<void>>;
     // Gives `count` committed pages back. Never fails for the caller: a page that the OS fails to
-    // remove is set aside by the platform, and false says that the address range must not be reused.
+    // remove is set aside by the platform, and false says that the address range must not be
+    // reused.
     { p.release(address, count) } -> std::same_as<bool>;
     // Page-aligned scratch pages, RW, for building code in; nullptr when there is no memory.
     { p.staging_alloc(count) } -> std::same_as<void*>;
-    { p.staging_free(bytes, count) };
+    {p.staging_free(bytes, count)};
     // Heap for the core's records, aligned to 16; nullptr when there is none. Static; any thread.
     { P::allocate(count) } -> std::same_as<void*>;
-    { P::deallocate(bytes) };
+    {P::deallocate(bytes)};
     // Index of the calling thread, below thread_capacity(); the same for the thread's whole life.
     { p.thread_index() } -> std::same_as<uint32_t>;
     { P::thread_capacity } -> std::convertible_to<uint32_t>;
     // Stubs: 16 bytes each, `jmp *table[index]` through the calling thread's table base (GS).
     { P::stub_size } -> std::convertible_to<size_t>;
-    { P::emit_stub(bytes, index) };
+    {P::emit_stub(bytes, index)};
     // Sets the calling thread's table base; used by pin and unpin. Before the first pin, and after
     // the last unpin, it is a table whose every slot holds the trap.
-    { p.set_table(table) };
+    {p.set_table(table)};
     // Address that every unset table slot holds: stops the thread with a message, never returns.
     { p.trap_address() } -> std::same_as<uintptr_t>;
     // True when code pages are never writable while present (false: SGX1's RWX region).
     { p.w_xor_x() } -> std::same_as<bool>;
     // One line of the transition log. `line` is NUL-terminated, without newline.
-    { p.log(static_cast<const char*>(nullptr)) };
+    {p.log(static_cast<const char*>(nullptr))};
 };
 
 // An invariant of our own is broken: stops the enclave for good. Never for bad input.
@@ -68,7 +69,7 @@ concept LoaderPlatform = requires(P& p, uintptr_t address, size_t count, const v
 
 }  // namespace sgxdl
 
-#define SGXDL_ASSERT(condition)                                                   \
-    do {                                                                          \
+#define SGXDL_ASSERT(condition)                                                    \
+    do {                                                                           \
         if (!(condition)) ::sgxdl::platform_abort(#condition, __FILE__, __LINE__); \
     } while (0)

@@ -10,26 +10,31 @@ Result<bool> Operation::prepare_generation(Budget&) {
 
 // All memory that publish() will need, so that it cannot fail.
 Result<bool> Operation::reserve_records(Budget&) {
-    const bool room = core_.retired.reserve(core_.retired.size() + link_.size() + dropped_.size()) &&
-                      core_.modules.reserve(core_.modules.size() + 1) && core_.reserve_floor() &&
-                      module_->names.reserve(module_->symbols.size()) && module_->blocks.reserve(module_->blocks.size() + 2) &&
-                      module_->patches.reserve(module_->patches.size() + 1) &&
-                      module_->undo.reserve(module_->undo.size() + touched_.size());
+    const bool room =
+        core_.retired.reserve(core_.retired.size() + link_.size() + dropped_.size()) &&
+        core_.modules.reserve(core_.modules.size() + 1) && core_.reserve_floor() &&
+        module_->names.reserve(module_->symbols.size()) &&
+        module_->blocks.reserve(module_->blocks.size() + 2) &&
+        module_->patches.reserve(module_->patches.size() + 1) &&
+        module_->undo.reserve(module_->undo.size() + touched_.size());
     if (!room) return make_error(Code::no_memory, "records");
     return true;
 }
 
-// Stub slots of everything that was linked or ends. Nobody meets the pending table yet; slots of live
-// tables are set only where they hold the trap.
+// Stub slots of everything that was linked or ends. Nobody meets the pending table yet; slots of
+// live tables are set only where they hold the trap.
 Result<bool> Operation::fill_table(Budget& budget) {
     Generations& generations = core_.generations;
     if (cursor_ == 0) {
-        for (uint32_t symbol : new_stubs_) core_.fill_stub(*module_, symbol);
+        for (uint32_t symbol : new_stubs_)
+            core_.fill_stub(*module_, symbol);
         for (uint32_t index : dropped_) {
             const Definition& d = *module_->units[index].live->definition;
-            for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
+            for (uint32_t s = d.first_symbol; s != none;
+                 s = d.bundle->symbols[s].next_in_definition) {
                 const uint32_t stub = module_->symbols[d.bundle->symbols[s].id].stub;
-                if (stub != none) Generations::set(*generations.pending(), stub, generations.trap());
+                if (stub != none)
+                    Generations::set(*generations.pending(), stub, generations.trap());
             }
         }
     }
@@ -42,21 +47,25 @@ Result<bool> Operation::fill_table(Budget& budget) {
         if (unit.live) {
             // A function that the unit no longer has, and nobody else took over.
             const Definition& old = *unit.live->definition;
-            for (uint32_t s = old.first_symbol; s != none && unit.next_definition; s = old.bundle->symbols[s].next_in_definition) {
+            for (uint32_t s = old.first_symbol; s != none && unit.next_definition;
+                 s = old.bundle->symbols[s].next_in_definition) {
                 const ModuleSymbol& symbol = module_->symbols[old.bundle->symbols[s].id];
-                if (symbol.stub != none && symbol.next_piece == none) Generations::set(*generations.pending(), symbol.stub, generations.trap());
+                if (symbol.stub != none && symbol.next_piece == none)
+                    Generations::set(*generations.pending(), symbol.stub, generations.trap());
             }
         }
         for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
             const DefinedSymbol& defined = d.bundle->symbols[s];
             const uint32_t stub = module_->symbols[defined.id].stub;
             if (stub == none) continue;
-            const uintptr_t address = address_in(*unit.next, d.bundle->pieces[defined.piece], defined.offset);
+            const uintptr_t address =
+                address_in(*unit.next, d.bundle->pieces[defined.piece], defined.offset);
             if (generations.pending()) Generations::set(*generations.pending(), stub, address);
             if (unit.live) continue;
             // New here: back-fill the generations that are live already.
             for (Generation* g = generations.current(); g; g = g->older) {
-                if (Generations::get(*g, stub) == generations.trap()) Generations::set(*g, stub, address);
+                if (Generations::get(*g, stub) == generations.trap())
+                    Generations::set(*g, stub, address);
             }
         }
     }
@@ -83,7 +92,8 @@ void Operation::record_undo() {
         core_.raise_floor(bundle_->header);
     }
     if (kind_ != Kind::patch) return;
-    bool room = module_->patches.push(PatchRecord{bundle_, static_cast<uint32_t>(module_->undo.size())});
+    bool room =
+        module_->patches.push(PatchRecord{bundle_, static_cast<uint32_t>(module_->undo.size())});
     reference(bundle_);
     for (uint32_t index : touched_) {
         if (!(bundle_->header.flags & SGXDL_BUNDLE_ROLLBACK_ALLOWED)) break;
@@ -101,7 +111,8 @@ void Operation::publish_units(uint64_t number) {
         SGXDL_ASSERT(room);
         unit.live = nullptr;
     };
-    for (uint32_t index : dropped_) retire(module_->units[index]);
+    for (uint32_t index : dropped_)
+        retire(module_->units[index]);
     for (uint32_t index : link_) {
         Unit& unit = module_->units[index];
         const Definition& d = *unit.next->definition;
@@ -113,7 +124,8 @@ void Operation::publish_units(uint64_t number) {
         reference(d.bundle);
         ++core_.instances;
         ++module_->instances;
-        for (size_t part = 0; part < 2; ++part) core_.arena.hold(unit.live->address[part], d.size[part]);
+        for (size_t part = 0; part < 2; ++part)
+            core_.arena.hold(unit.live->address[part], d.size[part]);
     }
     for (uint32_t index : touched_) {
         Unit& unit = module_->units[index];
@@ -126,11 +138,14 @@ void Operation::publish_units(uint64_t number) {
         const Definition* next = unit.next_definition;
         if (!next && (unit.live || !unit.removed)) continue;
         if (old && old->kind == UnitKind::text) {
-            for (uint32_t s = old->first_symbol; s != none; s = old->bundle->symbols[s].next_in_definition) module_->symbols[old->bundle->symbols[s].id].piece = none;
+            for (uint32_t s = old->first_symbol; s != none;
+                 s = old->bundle->symbols[s].next_in_definition)
+                module_->symbols[old->bundle->symbols[s].id].piece = none;
         }
         if (next) {
             reference(next->bundle);
-            for (uint32_t s = next->first_symbol; s != none; s = next->bundle->symbols[s].next_in_definition) {
+            for (uint32_t s = next->first_symbol; s != none;
+                 s = next->bundle->symbols[s].next_in_definition) {
                 ModuleSymbol& symbol = module_->symbols[next->bundle->symbols[s].id];
                 symbol.piece = symbol.next_piece;
                 symbol.offset = symbol.next_offset;
@@ -149,12 +164,14 @@ Result<bool> Operation::publish(Budget&) {
         const bool room = core_.modules.push(module_);
         SGXDL_ASSERT(room);
     } else {
-        for (size_t i = old_symbols_; i < module_->symbols.size(); ++i) module_->names.insert(module_->symbols[i].name, static_cast<uint32_t>(i));
+        for (size_t i = old_symbols_; i < module_->symbols.size(); ++i)
+            module_->names.insert(module_->symbols[i].name, static_cast<uint32_t>(i));
     }
     // What a patch replaces is recorded before it goes; what a rollback undoes is let go after.
     if (kind_ == Kind::load || kind_ == Kind::patch) record_undo();
     Generations& generations = core_.generations;
-    publish_units(generations.pending() ? generations.pending()->number : generations.current()->number);
+    publish_units(generations.pending() ? generations.pending()->number
+                                        : generations.current()->number);
     if (kind_ == Kind::rollback) record_undo();
     for (RegionKind kind : {constants, veneers}) {
         // GOT slots and veneers live as long as the module.

@@ -78,8 +78,9 @@ Result<void> apply_relocation(RelocationType type, uint8_t* bytes, uint64_t plac
     }
     const char* name = relocation_name(static_cast<uint32_t>(type));
     SGXDL_ASSERT(name);
-    return make_error(Code::relocation_overflow, "%s: target %x addend %d at %x needs more than 32 bits%s", name,
-                      target, addend, place, hint);
+    return make_error(Code::relocation_overflow,
+                      "%s: target %x addend %d at %x needs more than 32 bits%s", name, target,
+                      addend, place, hint);
 }
 
 }  // namespace sgxdl

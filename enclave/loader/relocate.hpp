@@ -30,16 +30,17 @@ enum class RelocationType : uint32_t {
     rex_gotpcrelx = 42,
 };
 
-// The psABI's name of a type, e.g. "R_X86_64_PC32"; nullptr for a type that the loader does not know.
+// The psABI's name of a type, e.g. "R_X86_64_PC32"; nullptr for a type that the loader does not
+// know.
 const char* relocation_name(uint32_t type);
 // Bytes that a known type writes: 4 or 8.
 uint32_t relocation_width(RelocationType type);
 // True for the types whose expression uses G.
 bool relocation_uses_got(RelocationType type);
 
-// Computes the fixup and writes it at `bytes`, which will stand at address `place`. `target` is S, or
-// G for the types that use it. Returns relocation_overflow, with expression and limit in the text,
-// and writes nothing, when the value does not fit.
+// Computes the fixup and writes it at `bytes`, which will stand at address `place`. `target` is S,
+// or G for the types that use it. Returns relocation_overflow, with expression and limit in the
+// text, and writes nothing, when the value does not fit.
 Result<void> apply_relocation(RelocationType type, uint8_t* bytes, uint64_t place, uint64_t target,
                               int64_t addend);
 

@@ -26,7 +26,8 @@ struct Error {
     char context[184] = {};
 };
 
-// Builds an Error; `format` knows %s (const char*), %u (uint64_t), %x (uint64_t), %d (int64_t) only.
+// Builds an Error; `format` knows %s (const char*), %u (uint64_t), %x (uint64_t), %d (int64_t)
+// only.
 Error make_error(Code code, const char* format = "", ...);
 
 template <class T = void>
@@ -61,8 +62,8 @@ class [[nodiscard]] Result<void> {
 }  // namespace sgxdl
 
 // Returns the error of `expression` from the calling function, if there is one.
-#define SGXDL_TRY(expression)                                    \
-    do {                                                         \
-        auto sgxdl_try_result = (expression);                    \
-        if (!sgxdl_try_result) return sgxdl_try_result.error();  \
+#define SGXDL_TRY(expression)                                   \
+    do {                                                        \
+        auto sgxdl_try_result = (expression);                   \
+        if (!sgxdl_try_result) return sgxdl_try_result.error(); \
     } while (0)

@@ -54,7 +54,8 @@ class Vec {
     // Grows with `value`, or cuts off.
     [[nodiscard]] bool resize(size_t count, const T& value = T{}) {
         if (!reserve(count)) return false;
-        for (size_t i = size_; i < count; ++i) data_[i] = value;
+        for (size_t i = size_; i < count; ++i)
+            data_[i] = value;
         size_ = count;
         return true;
     }

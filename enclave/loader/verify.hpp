@@ -1,5 +1,5 @@
-// What is checked before any byte of a payload is looked at: the header, its signature, its place in
-// the module's history; then the payload's digest.
+// What is checked before any byte of a payload is looked at: the header, its signature, its place
+// in the module's history; then the payload's digest.
 #pragma once
 
 #include "enclave/loader/core.hpp"

@@ -24,7 +24,9 @@ namespace {
 
 const Import imports[] = {
     {"abort", reinterpret_cast<uintptr_t>(&abort), true},
-    {"memcpy", reinterpret_cast<uintptr_t>(static_cast<void* (*)(void*, const void*, size_t)>(&memcpy)), true},
+    {"memcpy",
+     reinterpret_cast<uintptr_t>(static_cast<void* (*)(void*, const void*, size_t)>(&memcpy)),
+     true},
     {"memset", reinterpret_cast<uintptr_t>(&memset), true},
     {"strcmp", reinterpret_cast<uintptr_t>(&strcmp), true},
     {"strlen", reinterpret_cast<uintptr_t>(static_cast<size_t (*)(const char*)>(&strlen)), true},
@@ -34,7 +36,8 @@ const Import imports[] = {
 
 std::vector<char> join(const std::vector<std::string>& names) {
     std::vector<char> joined;
-    for (const std::string& name : names) joined.insert(joined.end(), name.c_str(), name.c_str() + name.size() + 1);
+    for (const std::string& name : names)
+        joined.insert(joined.end(), name.c_str(), name.c_str() + name.size() + 1);
     return joined;
 }
 
@@ -48,9 +51,12 @@ Workspace::Workspace() {
     directory_ = pattern;
 }
 
-Workspace::~Workspace() { std::filesystem::remove_all(directory_); }
+Workspace::~Workspace() {
+    std::filesystem::remove_all(directory_);
+}
 
-std::string Workspace::compile(const std::string& name, const std::string& source, const std::string& flags) {
+std::string Workspace::compile(const std::string& name, const std::string& source,
+                               const std::string& flags) {
     const std::string input = path(name), object = path(name + ".o");
     std::ofstream(input) << source;
     const std::string command = "gcc -w " + flags + " -c " + input + " -o " + object;
@@ -59,7 +65,9 @@ std::string Workspace::compile(const std::string& name, const std::string& sourc
 }
 
 std::ostream& operator<<(std::ostream& out, const Footprint& f) {
-    return out << "{pages " << f.pages << ", heap blocks " << f.heap_blocks << ", stubs " << f.stubs << ", modules " << f.modules << ", generations " << f.generations << ", units " << f.units << "}";
+    return out << "{pages " << f.pages << ", heap blocks " << f.heap_blocks << ", stubs " << f.stubs
+               << ", modules " << f.modules << ", generations " << f.generations << ", units "
+               << f.units << "}";
 }
 
 LoaderTest::LoaderTest(size_t arena, bool low) : platform(arena, low) {
@@ -83,11 +91,13 @@ LoaderTest::~LoaderTest() {
     EXPECT_EQ(Platform::heap_blocks(), 0u);
 }
 
-std::vector<uint8_t> LoaderTest::module(const std::string& name, const std::string& source, const std::string& flags) {
+std::vector<uint8_t> LoaderTest::module(const std::string& name, const std::string& source,
+                                        const std::string& flags) {
     return module_of(name, {work.compile(name + ".c", source, flags)});
 }
 
-std::vector<uint8_t> LoaderTest::module_of(const std::string& name, const std::vector<std::string>& objects) {
+std::vector<uint8_t> LoaderTest::module_of(const std::string& name,
+                                           const std::vector<std::string>& objects) {
     front::PackOptions options{"test", name, "1.0", 1, key};
     try {
         return front::pack_objects(objects, options);
@@ -97,17 +107,25 @@ std::vector<uint8_t> LoaderTest::module_of(const std::string& name, const std::v
     }
 }
 
-std::vector<uint8_t> LoaderTest::patch(const std::string& name, const std::vector<uint8_t>& base_bytes, const std::string& source, uint32_t flags, const std::vector<std::string>& only, const std::vector<std::string>& removed, uint64_t security_version) {
+std::vector<uint8_t> LoaderTest::patch(const std::string& name,
+                                       const std::vector<uint8_t>& base_bytes,
+                                       const std::string& source, uint32_t flags,
+                                       const std::vector<std::string>& only,
+                                       const std::vector<std::string>& removed,
+                                       uint64_t security_version) {
     const front::Bundle base = front::open_bundle(base_bytes, "base");
     const front::Image build = front::build_image({work.compile(name + ".patched.c", source)});
     const auto old_names = front::defined_names(base.image);
     const std::set<std::string> chosen(only.begin(), only.end());
     front::Image image;
-    std::vector<uint32_t> section_map(build.sections.size(), front::no_index), symbol_map(build.symbols.size(), front::no_index);
+    std::vector<uint32_t> section_map(build.sections.size(), front::no_index),
+        symbol_map(build.symbols.size(), front::no_index);
     for (const front::Unit& unit : build.units) {
         const front::SectionKind kind = build.sections[unit.sections[0]].kind;
         const bool exists = old_names.contains(unit.name);
-        const bool keep = kind == front::SectionKind::literal || !exists || (kind == front::SectionKind::text && chosen.empty()) || chosen.contains(unit.name);
+        const bool keep = kind == front::SectionKind::literal || !exists ||
+                          (kind == front::SectionKind::text && chosen.empty()) ||
+                          chosen.contains(unit.name);
         if (!keep) continue;
         front::Unit copy{{}, unit.name};
         for (uint32_t s : unit.sections) {
@@ -141,7 +159,8 @@ std::vector<uint8_t> LoaderTest::patch(const std::string& name, const std::vecto
     }
     image.removed = removed;
     front::finish(image);
-    front::BundleInfo info{SGXDL_BUNDLE_PATCH, flags, "test", name, "1.1", security_version, base.digest};
+    front::BundleInfo info{SGXDL_BUNDLE_PATCH, flags,      "test", name, "1.1",
+                           security_version,   base.digest};
     return front::seal(info, front::write_elf(image), key);
 }
 
@@ -153,7 +172,8 @@ Outcome LoaderTest::finish() {
     }
 }
 
-Outcome LoaderTest::apply(const std::vector<uint8_t>& bundle, const std::vector<std::string>& names) {
+Outcome LoaderTest::apply(const std::vector<uint8_t>& bundle,
+                          const std::vector<std::string>& names) {
     sgxdl_bundle_header header{};
     memcpy(&header, bundle.data(), std::min(bundle.size(), sizeof header));
     auto begun = loader_->begin_bundle(header, join(names));
@@ -175,7 +195,8 @@ Outcome LoaderTest::rollback(const std::string& name) {
     return begun ? finish() : Outcome{begun.error(), {}};
 }
 
-Outcome LoaderTest::unload(const std::string& name, const std::vector<std::string>& names, bool force) {
+Outcome LoaderTest::unload(const std::string& name, const std::vector<std::string>& names,
+                           bool force) {
     auto begun = loader_->begin_unload(name.c_str(), join(names), force);
     return begun ? finish() : Outcome{begun.error(), {}};
 }
@@ -187,7 +208,8 @@ void LoaderTest::reclaim_all() {
 
 Footprint LoaderTest::footprint() {
     const LoaderInfo info = loader_->info();
-    return {platform.committed_pages(), Platform::heap_blocks(), info.stubs, info.modules, info.generations_live, info.units_live};
+    return {platform.committed_pages(), Platform::heap_blocks(), info.stubs, info.modules,
+            info.generations_live,      info.units_live};
 }
 
 }  // namespace sgxdl::test

@@ -19,9 +19,11 @@ class Workspace {
     Workspace();
     ~Workspace();
     std::string path(const std::string& name) const { return directory_ + "/" + name; }
-    // Compiles C (or assembler, by the name's ending) with gcc; fails the test when it does not compile.
-    std::string compile(const std::string& name, const std::string& source,
-                        const std::string& flags = "-O2 -g -fPIE -ffunction-sections -fdata-sections");
+    // Compiles C (or assembler, by the name's ending) with gcc; fails the test when it does not
+    // compile.
+    std::string compile(
+        const std::string& name, const std::string& source,
+        const std::string& flags = "-O2 -g -fPIE -ffunction-sections -fdata-sections");
 
  private:
     std::string directory_;
@@ -51,19 +53,25 @@ class LoaderTest : public ::testing::Test {
     ~LoaderTest() override;
 
     // A signed bundle of C source, as `pack` makes it.
-    std::vector<uint8_t> module(const std::string& name, const std::string& source,
-                                const std::string& flags = "-O2 -g -fPIE -ffunction-sections -fdata-sections");
-    std::vector<uint8_t> module_of(const std::string& name, const std::vector<std::string>& objects);
-    // A signed patch: the whole of `source`'s units become definitions of the patch. (The differ has its
-    // own tests; the loader must cope with any patch that is in normal form.)
-    std::vector<uint8_t> patch(const std::string& name, const std::vector<uint8_t>& base, const std::string& source,
-                               uint32_t flags = SGXDL_BUNDLE_ROLLBACK_ALLOWED, const std::vector<std::string>& only = {},
-                               const std::vector<std::string>& removed = {}, uint64_t security_version = 1);
+    std::vector<uint8_t> module(
+        const std::string& name, const std::string& source,
+        const std::string& flags = "-O2 -g -fPIE -ffunction-sections -fdata-sections");
+    std::vector<uint8_t> module_of(const std::string& name,
+                                   const std::vector<std::string>& objects);
+    // A signed patch: the whole of `source`'s units become definitions of the patch. (The differ
+    // has its own tests; the loader must cope with any patch that is in normal form.)
+    std::vector<uint8_t> patch(const std::string& name, const std::vector<uint8_t>& base,
+                               const std::string& source,
+                               uint32_t flags = SGXDL_BUNDLE_ROLLBACK_ALLOWED,
+                               const std::vector<std::string>& only = {},
+                               const std::vector<std::string>& removed = {},
+                               uint64_t security_version = 1);
 
     Outcome apply(const std::vector<uint8_t>& bundle, const std::vector<std::string>& names = {});
     Outcome extend(const std::string& module, const std::vector<std::string>& names);
     Outcome rollback(const std::string& module);
-    Outcome unload(const std::string& module, const std::vector<std::string>& names = {}, bool force = false);
+    Outcome unload(const std::string& module, const std::vector<std::string>& names = {},
+                   bool force = false);
     void reclaim_all();
     Footprint footprint();
 

@@ -54,7 +54,8 @@ TEST_F(Load, JumpTablesComputedGotosAndColdParts) {
     Pin pin(loader());
     auto* pick = symbol<int(int, int, int)>("m", "pick");
     const int expected[] = {9, 5, 14, 5, 7, 2, 56, 1002, -7, 2};
-    for (int i = 0; i < 10; i++) EXPECT_EQ(pick(i, 7, 2), expected[i]) << i;
+    for (int i = 0; i < 10; i++)
+        EXPECT_EQ(pick(i, 7, 2), expected[i]) << i;
     const unsigned char code[] = {0, 2, 1, 0, 3};
     EXPECT_EQ(symbol<int(const unsigned char*)>("m", "interpret")(code), 15);
 }
@@ -94,7 +95,8 @@ TEST_F(Load, ImportsNearAndFar) {
         void* address(void) { return test_imported; }
         int* object(void) { return &test_imported_calls; }
         int weak(int x) { return absent_weak ? absent_weak(x) : -1; }
-    )", "-O2 -fPIC -ffunction-sections -fdata-sections");
+    )",
+                         "-O2 -fPIC -ffunction-sections -fdata-sections");
     auto loaded = apply(bundle);
     ASSERT_TRUE(loaded.ok()) << loaded.text();
     Pin pin(loader());
@@ -107,7 +109,8 @@ TEST_F(Load, ImportsNearAndFar) {
 
 TEST_F(Load, MissingImportIsNamed) {
     const Footprint before = footprint();
-    auto outcome = apply(module("m", "extern int not_there(void); int f(void) { return not_there(); }"));
+    auto outcome =
+        apply(module("m", "extern int not_there(void); int f(void) { return not_there(); }"));
     EXPECT_EQ(outcome.error.code, Code::missing_import);
     EXPECT_STREQ(outcome.error.context, "'not_there'");
     EXPECT_EQ(footprint(), before);
@@ -120,7 +123,8 @@ TEST_F(Load, SeveralFunctionsInOneSectionAndAliases) {
         int both(void) { return one() + two(); }
         int also(void) __attribute__((alias("both")));
         int (*table[])(void) = {one, two, both, also};
-    )", "-O1 -fPIE");
+    )",
+                         "-O1 -fPIE");
     auto loaded = apply(bundle);
     ASSERT_TRUE(loaded.ok()) << loaded.text();
     Pin pin(loader());
@@ -136,7 +140,8 @@ TEST_F(Load, TheLogNamesEveryStage) {
         const size_t at = line.find(": ") + 2;
         stages.push_back(line.substr(at, line.find(',') - at));
     }
-    EXPECT_EQ(stages, (std::vector<std::string>{"receiving", "verified", "decoded", "planned", "building", "current"}));
+    EXPECT_EQ(stages, (std::vector<std::string>{"receiving", "verified", "decoded", "planned",
+                                                "building", "current"}));
 }
 
 TEST_F(Load, TheSameModuleTwiceIsRefused) {
@@ -153,7 +158,8 @@ TEST_F(Load, EveryFailurePointLeavesNothingBehind) {
         int (*const pointers[])(int) = {g, test_imported};
         int f(int x) { switch (x) { case 0: return 5; case 1: return g(x); case 2: return 9; case 3: return big[x];
                                     case 4: return pointers[x & 1](x); } return 0; }
-    )", "-O2 -fPIC -ffunction-sections -fdata-sections");
+    )",
+                         "-O2 -fPIC -ffunction-sections -fdata-sections");
     const Footprint before = footprint();
     int failures = 0;
     for (uint64_t n = 1;; n++) {
@@ -162,7 +168,9 @@ TEST_F(Load, EveryFailurePointLeavesNothingBehind) {
         Platform::fail_after(0);
         if (outcome.ok()) break;
         failures++;
-        EXPECT_TRUE(outcome.error.code == Code::no_memory || outcome.error.code == Code::page_refused) << outcome.text();
+        EXPECT_TRUE(outcome.error.code == Code::no_memory ||
+                    outcome.error.code == Code::page_refused)
+            << outcome.text();
         ASSERT_EQ(footprint(), before) << "failure number " << n << ": " << outcome.text();
     }
     EXPECT_GT(failures, 20);

@@ -13,7 +13,8 @@ namespace {
 std::string chain(int value) {
     return R"(
         typedef int fn(int);
-        __attribute__((noinline)) static int leaf(int x) { switch (x) { case 0: return 10; case 1: return 21; case 2: return 35; case 3: return 44; case 4: return 51; } return )" + std::to_string(value) + R"(; }
+        __attribute__((noinline)) static int leaf(int x) { switch (x) { case 0: return 10; case 1: return 21; case 2: return 35; case 3: return 44; case 4: return 51; } return )" +
+           std::to_string(value) + R"(; }
         __attribute__((noinline)) int middle(int x) { return leaf(x) * 2; }
         int top(int x) { return middle(x) + 1; }
         int other(int x) { return x; }
@@ -63,9 +64,15 @@ TEST_F(Patch, ThousandRoundsLeaveWhatTenDid) {
     Footprint at_ten{};
     for (int round = 1; round <= 1000; round++) {
         ASSERT_TRUE(apply(change).ok());
-        { Pin pin(loader()); ASSERT_EQ(top(9), 601); }
+        {
+            Pin pin(loader());
+            ASSERT_EQ(top(9), 601);
+        }
         ASSERT_TRUE(rollback("m").ok());
-        { Pin pin(loader()); ASSERT_EQ(top(9), 201); }
+        {
+            Pin pin(loader());
+            ASSERT_EQ(top(9), 201);
+        }
         reclaim_all();
         if (round == 10) at_ten = footprint();
     }
@@ -88,11 +95,13 @@ TEST_F(Patch, ParkedThreadHoldsOnlyWhatItReaches) {
     std::thread parked([&] {
         Pin pin(loader());
         stage = 1;
-        while (stage != 2) std::this_thread::yield();
+        while (stage != 2)
+            std::this_thread::yield();
         EXPECT_EQ(top(9), 201);
         EXPECT_EQ(top(2), 71);
     });
-    while (stage != 1) std::this_thread::yield();
+    while (stage != 1)
+        std::this_thread::yield();
     Footprint during{};
     for (int i = 0; i < 100; i++) {
         ASSERT_TRUE(apply(change).ok());
@@ -102,7 +111,8 @@ TEST_F(Patch, ParkedThreadHoldsOnlyWhatItReaches) {
     }
     EXPECT_EQ(footprint(), during) << "nothing is retained per patch";
     EXPECT_EQ(footprint().generations, 2u);
-    EXPECT_EQ(footprint().units, before.units + 3) << "the three functions that the thread can reach";
+    EXPECT_EQ(footprint().units, before.units + 3)
+        << "the three functions that the thread can reach";
     stage = 2;
     parked.join();
     reclaim_all();
@@ -110,11 +120,15 @@ TEST_F(Patch, ParkedThreadHoldsOnlyWhatItReaches) {
 }
 
 TEST_F(Patch, NewFunctionIsBackfilledAndFollowsLaterPatches) {
-    auto base = module("m", "typedef int fn(int); fn* hook; int use(int x) { return hook ? hook(x) : -1; } int arm(int x) { return x; }");
+    auto base = module("m",
+                       "typedef int fn(int); fn* hook; int use(int x) { return hook ? hook(x) : "
+                       "-1; } int arm(int x) { return x; }");
     ASSERT_TRUE(apply(base).ok());
     Pin old(loader());  // this thread stays in generation 1
     auto* use = symbol<int(int)>("m", "use");
-    const std::string second = "typedef int fn(int); fn* hook; int use(int x) { return hook ? hook(x) : -1; } static int fresh(int x) { return x + 7; } int arm(int x) { hook = fresh; return x; }";
+    const std::string second =
+        "typedef int fn(int); fn* hook; int use(int x) { return hook ? hook(x) : -1; } static int "
+        "fresh(int x) { return x + 7; } int arm(int x) { hook = fresh; return x; }";
     auto patched = apply(patch("m", base, second, SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"arm"}));
     ASSERT_TRUE(patched.ok()) << patched.text();
     std::thread([&] {
@@ -131,7 +145,9 @@ TEST_F(Patch, NewFunctionIsBackfilledAndFollowsLaterPatches) {
 }
 
 TEST_F(Patch, LostFunctionsAndSecondPatch) {
-    const std::string a = "__attribute__((noinline)) static int helper(int x) { return x + 1; } int f(int x) { return helper(x) * 2; }";
+    const std::string a =
+        "__attribute__((noinline)) static int helper(int x) { return x + 1; } int f(int x) { "
+        "return helper(x) * 2; }";
     const std::string b = "int f(int x) { return x * 3; }";
     auto base = module("m", a);
     ASSERT_TRUE(apply(base).ok());
@@ -145,15 +161,22 @@ TEST_F(Patch, LostFunctionsAndSecondPatch) {
     auto second = patch("m", first, "int f(int x) { return x * 5; }", 0, {"f"}, {}, 2);
     auto twice = apply(second);
     ASSERT_TRUE(twice.ok()) << twice.text();
-    { Pin pin(loader()); EXPECT_EQ(symbol<int(int)>("m", "f")(2), 10); }
+    {
+        Pin pin(loader());
+        EXPECT_EQ(symbol<int(int)>("m", "f")(2), 10);
+    }
     EXPECT_EQ(rollback("m").error.code, Code::rollback_refused);
     EXPECT_EQ(apply(first).error.code, Code::below_floor);
 }
 
 TEST_F(Patch, RollbackBringsRemovedFunctionsBack) {
-    auto base = module("m", "__attribute__((noinline)) static int helper(int x) { return x + 1; } int f(int x) { return helper(x) * 2; }");
+    auto base = module("m",
+                       "__attribute__((noinline)) static int helper(int x) { return x + 1; } int "
+                       "f(int x) { return helper(x) * 2; }");
     ASSERT_TRUE(apply(base).ok());
-    ASSERT_TRUE(apply(patch("m", base, "int f(int x) { return x * 3; }", SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"f"}, {"helper"})).ok());
+    ASSERT_TRUE(apply(patch("m", base, "int f(int x) { return x * 3; }",
+                            SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"f"}, {"helper"}))
+                    .ok());
     ASSERT_TRUE(rollback("m").ok());
     Pin pin(loader());
     EXPECT_EQ(symbol<int(int)>("m", "f")(2), 6);
@@ -166,22 +189,32 @@ TEST_F(Patch, WrongBaseAndWritableObjectsAreRefused) {
     reclaim_all();
     const Footprint before = footprint();
     EXPECT_EQ(apply(patch("m", other, chain(300))).error.code, Code::wrong_predecessor);
-    EXPECT_EQ(apply(patch("m", base, chain(300), 0, {"leaf", "pointer"})).error.code, Code::writable_replaced);
+    EXPECT_EQ(apply(patch("m", base, chain(300), 0, {"leaf", "pointer"})).error.code,
+              Code::writable_replaced);
     EXPECT_EQ(apply(patch("n", base, chain(300))).error.code, Code::no_such_module);
     EXPECT_EQ(footprint(), before);
 }
 
 TEST_F(Patch, ReplacedConstantRelinksItsUsers) {
-    auto source = [](int v) { return "const int limits[4] = {1, 2, 3, " + std::to_string(v) + "}; int f(volatile int* i) { return limits[*i]; } int g(int x) { return x; }"; };
+    auto source = [](int v) {
+        return "const int limits[4] = {1, 2, 3, " + std::to_string(v) +
+               "}; int f(volatile int* i) { return limits[*i]; } int g(int x) { return x; }";
+    };
     auto base = module("m", source(4));
     ASSERT_TRUE(apply(base).ok());
     auto patched = apply(patch("m", base, source(40), SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"limits"}));
     ASSERT_TRUE(patched.ok()) << patched.text();
     EXPECT_EQ(patched.progress.closure_functions, 1u);
     volatile int three = 3;
-    { Pin pin(loader()); EXPECT_EQ(symbol<int(volatile int*)>("m", "f")(&three), 40); }
+    {
+        Pin pin(loader());
+        EXPECT_EQ(symbol<int(volatile int*)>("m", "f")(&three), 40);
+    }
     ASSERT_TRUE(rollback("m").ok());
-    { Pin pin(loader()); EXPECT_EQ(symbol<int(volatile int*)>("m", "f")(&three), 4); }
+    {
+        Pin pin(loader());
+        EXPECT_EQ(symbol<int(volatile int*)>("m", "f")(&three), 4);
+    }
 }
 
 TEST_F(Patch, EveryFailurePointLeavesTheOldStateRunning) {
@@ -208,12 +241,17 @@ TEST_F(Patch, EveryFailurePointLeavesTheOldStateRunning) {
 }
 
 TEST_F(Patch, CallersNeverSeeTwoVersions) {
-    // Both functions are patched together; a call that sees one old and one new returns an odd value.
+    // Both functions are patched together; a call that sees one old and one new returns an odd
+    // value.
     auto source = [](int v) {
-        return "__attribute__((noinline)) int first(int x) { return x + " + std::to_string(v) + "; }"
-               "__attribute__((noinline)) int second(int x) { return x + " + std::to_string(v) + "; }"
+        return "__attribute__((noinline)) int first(int x) { return x + " + std::to_string(v) +
+               "; }"
+               "__attribute__((noinline)) int second(int x) { return x + " +
+               std::to_string(v) +
+               "; }"
                "typedef int fn(int); fn* volatile indirect = second;"
-               "int both(int x) { int a = first(x); for (volatile int i = 0; i < 50; i++); return a * 1000 + indirect(x); }";
+               "int both(int x) { int a = first(x); for (volatile int i = 0; i < 50; i++); return "
+               "a * 1000 + indirect(x); }";
     };
     auto base = module("m", source(1));
     auto change = patch("m", base, source(2), SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"first", "second"});
@@ -239,7 +277,8 @@ TEST_F(Patch, CallersNeverSeeTwoVersions) {
         reclaim_all();
     }
     stop = true;
-    for (std::thread& caller : callers) caller.join();
+    for (std::thread& caller : callers)
+        caller.join();
     EXPECT_EQ(mixed, 0u);
     EXPECT_GT(calls, 1000u);
 }
