@@ -1,0 +1,45 @@
+// From a linked image to the pages of an enclave: where everything stands, in the order in which it
+// is measured.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "enclave/interface/layout.h"
+#include "sgxdl/signed_image.h"
+#include "tool/signer/elf_image.hpp"
+
+namespace sgxdl::signer {
+
+// What the person who signs decides.
+struct EnclaveConfig {
+    uint64_t elrange_size = 1u << 30;  // bytes, power of two
+    uint64_t arena_size = 256u << 20;  // bytes, for modules
+    uint32_t threads = 8;
+    uint32_t stack_pages = 128;
+    uint64_t attributes = 0x4;  // MODE64BIT
+    uint64_t xfrm = 0x7;        // x87, SSE, AVX
+    std::string product;
+    std::optional<std::array<uint8_t, 32>> vendor_key;
+};
+
+struct PageRun {
+    uint64_t offset;             // in ELRANGE
+    uint64_t size;               // bytes, whole pages
+    uint64_t secinfo;            // SECINFO.FLAGS
+    std::vector<uint8_t> bytes;  // empty: zero pages
+};
+
+struct EnclaveLayout {
+    sgxdl_image_info info;
+    std::vector<PageRun> runs;  // in the order in which they are added
+    uint64_t tcs_offset, tcs_stride;
+};
+
+// Lays the enclave out and fills in the image's information page. Throws Error when it does not fit.
+EnclaveLayout lay_out(ElfImage image, const EnclaveConfig& config);
+
+}  // namespace sgxdl::signer
