@@ -43,7 +43,9 @@ void* mmap(void* address, size_t length, int protection, int flags, int fd, off_
 int mprotect(void* address, size_t length, int protection);
 int munmap(void* address, size_t length);
 
-// __vdso_sgx_enter_enclave: the kernel's signature and results.
+// __vdso_sgx_enter_enclave: the kernel's signature and results. As there, it saves only RBX and RBP:
+// R12 to R15 are what the enclave, or the synthetic state of an asynchronous exit (zero), left in
+// them, so C code calls it through a wrapper that saves them (see the kernel's selftest, call.S).
 extern "C" int sgxemu_enter_enclave(unsigned long rdi, unsigned long rsi, unsigned long rdx,
                                     unsigned int function, unsigned long r8, unsigned long r9,
                                     struct sgx_enclave_run* run);
