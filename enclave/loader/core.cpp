@@ -6,6 +6,7 @@ Core::~Core() {
     for (Instance* instance : retired)
         free_instance(instance);
     for (Module* module : modules) {
+        for (Instance* instance : module->kept) free_instance(instance);
         for (Unit& unit : module->units) {
             if (unit.live) free_instance(unit.live);
             unit.live = nullptr;
@@ -72,11 +73,15 @@ const char* unit_name(const Module& module, uint32_t unit) {
 }
 
 Instance* Core::instance_at(const Module& module, uint32_t unit, uint64_t number) {
+    auto matches = [&](const Instance* i) {
+        return i->module == &module && i->definition->unit == unit && i->birth <= number &&
+               number < i->death;
+    };
     for (Instance* instance : retired) {
-        if (instance->module == &module && instance->definition->unit == unit &&
-            instance->birth <= number && number < instance->death) {
-            return instance;
-        }
+        if (matches(instance)) return instance;
+    }
+    for (Instance* instance : module.kept) {
+        if (matches(instance)) return instance;
     }
     Instance* live = module.units[unit].live;
     return live && live->birth <= number ? live : nullptr;

@@ -165,7 +165,7 @@ bool Loader::reclaim() {
     for (size_t looked = 0; looked < copies_per_call && looked < core.retired.size(); ++looked) {
         if (at >= core.retired.size()) at = 0;
         Instance* instance = core.retired[at];
-        if (core.generations.reachable(instance->birth, instance->death)) {
+        if (core.generations.reachable(instance->birth, instance->until)) {
             ++at;
             continue;
         }

@@ -123,6 +123,8 @@ struct Instance {
     const Definition* definition = nullptr;  // holds a reference to its bundle
     uint64_t birth = 0;                      // 0: back-filled into every older generation
     uint64_t death = forever;
+    uint64_t until = forever;   // freed when no pin lies in [birth, until)
+    bool needed = false;        // scratch of publishing: a removed function is bound to it
     uintptr_t address[2] = {};  // of each Part
 };
 
@@ -136,6 +138,7 @@ struct Unit {
     bool root = false;     // asked for by name, or by loading the whole module
     bool removed = false;  // the present build does not have it; kept for its stub or address
     bool next_removed = false;
+    uint64_t removed_at = 0;  // generation that first did not have it
 };
 
 struct ModuleSymbol {
@@ -184,6 +187,7 @@ struct Module {
     Vec<char*> owned_names;  // names that patches brought
     Vec<ImportUse> imports;
     Vec<Block> blocks;
+    Vec<Instance*> kept;  // replaced copies that removed functions are bound to
     Vec<PatchRecord> patches;
     Vec<UndoEntry> undo;
     uintptr_t zero_got = 0;  // GOT slot of absent weak symbols, 0: none

@@ -126,6 +126,9 @@ class Operation {
     void write_slot(const Slot& slot, uint8_t* bytes) const;
     void publish_units(uint64_t number);
     void record_undo();
+    bool stays_removed(const Unit& unit) const;
+    bool reserve_kept();
+    void keep_for_removed();
     void log_stage();
 
     Core& core_;
@@ -148,6 +151,7 @@ class Operation {
     Vec<uint32_t> touched_;                  // units with next_definition or next_removed
     Vec<uint32_t> link_;                     // units to link, in link order
     Vec<uint32_t> dropped_;                  // units whose live copy ends
+    Vec<Instance*> needed_;                  // copies that removed functions are bound to
     Vec<uint32_t> reverse_first_, reverse_;  // edges by target unit
 
     uint32_t stubs_before_ = 0;

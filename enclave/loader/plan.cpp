@@ -111,7 +111,7 @@ Result<bool> Operation::restore(Budget&) {
     for (size_t i = patch.first_undo; i < module_->undo.size(); ++i) {
         const UndoEntry& entry = module_->undo[i];
         Unit& unit = module_->units[entry.unit];
-        if (!entry.definition) {
+        if (!entry.definition || entry.removed) {
             if (!touched_.push(entry.unit)) return make_error(Code::no_memory, "change records");
             unit.next_removed = true;
             continue;
@@ -121,11 +121,16 @@ Result<bool> Operation::restore(Budget&) {
             text || (entry.definition->kind == UnitKind::constant && unit.definition &&
                      !same_content(*entry.definition, *unit.definition));
         SGXDL_TRY(set_next(entry.unit, entry.definition));
-        unit.next_removed = entry.removed;
         if (changed && unit.live) SGXDL_TRY(mark_for_link(entry.unit));
         if (text) ++progress_.changed_functions;
     }
     return true;
+}
+
+bool Operation::stays_removed(const Unit& unit) const {
+    // While unloading, next_removed only says "not a root any more".
+    if (kind_ == Kind::unload || !(unit.next_definition || unit.next_removed)) return unit.removed;
+    return unit.next_removed;
 }
 
 // --- closure ------------------------------------------------------------------------------------
@@ -147,6 +152,8 @@ Result<bool> Operation::find_edges(Budget& budget) {
         const Unit& unit = module_->units[index];
         const Definition* d = effective(unit);
         if (!unit.live || !d || d->kind == UnitKind::data || d->kind == UnitKind::literal) return;
+        // A removed function stays bound to what it was built with (see keep_for_removed).
+        if (stays_removed(unit)) return;
         for (uint32_t e = 0; e < d->edge_count; ++e)
             use(module_->symbols[d->bundle->edges[d->first_edge + e]].unit);
         budget.spend(d->edge_count * 4);

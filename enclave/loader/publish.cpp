@@ -8,6 +8,17 @@ Result<bool> Operation::prepare_generation(Budget&) {
     return true;
 }
 
+bool Operation::reserve_kept() {
+    bool any = !module_->kept.empty();
+    for (const Unit& unit : module_->units)
+        any |= stays_removed(unit);
+    if (!any) return true;
+    const size_t more = link_.size() + dropped_.size();
+    return module_->kept.reserve(module_->kept.size() + more) &&
+           core_.retired.reserve(core_.retired.size() + module_->kept.size() + more) &&
+           needed_.reserve(module_->units.size() + module_->kept.size());
+}
+
 // All memory that publish() will need, so that it cannot fail.
 Result<bool> Operation::reserve_records(Budget&) {
     const bool room =
@@ -16,7 +27,7 @@ Result<bool> Operation::reserve_records(Budget&) {
         module_->names.reserve(module_->symbols.size()) &&
         module_->blocks.reserve(module_->blocks.size() + 2) &&
         module_->patches.reserve(module_->patches.size() + 1) &&
-        module_->undo.reserve(module_->undo.size() + touched_.size());
+        module_->undo.reserve(module_->undo.size() + touched_.size()) && reserve_kept();
     if (!room) return make_error(Code::no_memory, "records");
     return true;
 }
@@ -104,13 +115,53 @@ void Operation::record_undo() {
     SGXDL_ASSERT(room);
 }
 
+// A removed function whose address was handed out keeps its last version, and that version stays
+// bound to the copies it was linked with: marks them `needed`.
+void Operation::keep_for_removed() {
+    auto need = [&](Instance* instance) {
+        if (!instance || instance->needed) return;
+        instance->needed = true;
+        const bool room = needed_.push(instance);
+        SGXDL_ASSERT(room);
+    };
+    const uint64_t next = core_.generations.current()->number + 1;
+    for (Unit& unit : module_->units) {
+        const bool text = unit.live && unit.live->definition->kind == UnitKind::text;
+        if (!text || !stays_removed(unit) || unit.mark) continue;
+        if (!unit.removed) unit.removed_at = next;
+        const size_t first = needed_.size();
+        need(unit.live);
+        for (size_t at = first; at < needed_.size(); ++at) {
+            const Definition& d = *needed_[at]->definition;
+            for (uint32_t e = 0; e < d.edge_count; ++e) {
+                const uint32_t to = module_->symbols[d.bundle->edges[d.first_edge + e]].unit;
+                need(core_.instance_at(*module_, to, unit.removed_at - 1));
+            }
+        }
+    }
+}
+
 void Operation::publish_units(uint64_t number) {
+    if (needed_.capacity()) keep_for_removed();
     auto retire = [&](Unit& unit) {
         unit.live->death = number;
-        const bool room = core_.retired.push(unit.live);
+        unit.live->until = unit.live->needed ? forever : number;
+        const bool room = (unit.live->needed ? module_->kept : core_.retired).push(unit.live);
         SGXDL_ASSERT(room);
         unit.live = nullptr;
     };
+    for (size_t i = 0; i < module_->kept.size();) {
+        Instance* instance = module_->kept[i];
+        if (instance->needed) {
+            ++i;
+            continue;
+        }
+        // Threads pinned to any generation before this one may have reached it.
+        instance->until = number;
+        const bool room = core_.retired.push(instance);
+        SGXDL_ASSERT(room);
+        module_->kept.remove_unordered(i);
+    }
     for (uint32_t index : dropped_)
         retire(module_->units[index]);
     for (uint32_t index : link_) {
@@ -127,6 +178,8 @@ void Operation::publish_units(uint64_t number) {
         for (size_t part = 0; part < 2; ++part)
             core_.arena.hold(unit.live->address[part], d.size[part]);
     }
+    for (Instance* instance : needed_)
+        instance->needed = false;
     for (uint32_t index : touched_) {
         Unit& unit = module_->units[index];
         if (kind_ == Kind::unload) {

@@ -81,6 +81,7 @@ class Vec {
     const T* begin() const { return data_; }
     const T* end() const { return data_ + size_; }
     size_t size() const { return size_; }
+    size_t capacity() const { return capacity_; }
     bool empty() const { return size_ == 0; }
 
  private:

@@ -115,7 +115,9 @@ std::vector<uint8_t> LoaderTest::patch(const std::string& name,
                                        uint64_t security_version) {
     const front::Bundle base = front::open_bundle(base_bytes, "base");
     const front::Image build = front::build_image({work.compile(name + ".patched.c", source)});
-    const auto old_names = front::defined_names(base.image);
+    std::set<std::string> old_names = states_[base.digest];
+    for (const auto& [symbol, index] : front::defined_names(base.image))
+        old_names.emplace(symbol);
     const std::set<std::string> chosen(only.begin(), only.end());
     front::Image image;
     std::vector<uint32_t> section_map(build.sections.size(), front::no_index),
@@ -161,7 +163,11 @@ std::vector<uint8_t> LoaderTest::patch(const std::string& name,
     front::finish(image);
     front::BundleInfo info{SGXDL_BUNDLE_PATCH, flags,      "test", name, "1.1",
                            security_version,   base.digest};
-    return front::seal(info, front::write_elf(image), key);
+    for (const auto& [symbol, index] : front::defined_names(image))
+        old_names.emplace(symbol);
+    auto sealed = front::seal(info, front::write_elf(image), key);
+    states_[front::open_bundle(sealed, "patch").digest] = old_names;
+    return sealed;
 }
 
 Outcome LoaderTest::finish() {

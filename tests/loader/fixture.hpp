@@ -3,7 +3,9 @@
 
 #include <gtest/gtest.h>
 
+#include <map>
 #include <memory>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -93,6 +95,7 @@ class LoaderTest : public ::testing::Test {
     std::vector<std::string> log;
 
  private:
+    std::map<front::Digest, std::set<std::string>> states_;  // names that a patched module has
     Outcome finish();
     std::unique_ptr<Loader> loader_;
 };

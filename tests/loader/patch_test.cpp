@@ -182,6 +182,59 @@ TEST_F(Patch, RollbackBringsRemovedFunctionsBack) {
     EXPECT_EQ(symbol<int(int)>("m", "f")(2), 6);
 }
 
+TEST_F(Patch, RemovedFunctionStaysBoundToWhatItWasBuiltWith) {
+    // `helper` changes together with its callers; the removed callback must go on with the old one.
+    auto with = [](int v, bool callback) {
+        return "typedef int fn(int); fn* hook;"
+               "__attribute__((noinline)) static int deep(int x) { return x + " +
+               std::to_string(v) +
+               "; }"
+               "__attribute__((noinline)) static int helper(int x) { return deep(x) * " +
+               std::to_string(v) + "; }" +
+               (callback ? "static int callback(int x) { return helper(x) + 1; } void arm(void) { "
+                           "hook = callback; }"
+                         : "void arm(void) { hook = 0; }") +
+               "int call(int x) { return hook(x); } int now(int x) { return helper(x); }";
+    };
+    auto base = module("m", with(2, true));
+    ASSERT_TRUE(apply(base).ok());
+    {
+        Pin pin(loader());
+        symbol<void()>("m", "arm")();
+    }
+    auto* call = symbol<int(int)>("m", "call");
+    auto* now = symbol<int(int)>("m", "now");
+    auto first = patch("m", base, with(3, false), SGXDL_BUNDLE_ROLLBACK_ALLOWED,
+                       {"deep", "helper", "arm"}, {"callback"});
+    auto second =
+        patch("m", first, with(5, false), SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"deep", "helper"}, {}, 1);
+    ASSERT_TRUE(apply(first).ok());
+    Footprint settled{};
+    for (int round = 0; round < 50; round++) {
+        ASSERT_TRUE(apply(second).ok());
+        reclaim_all();
+        {
+            Pin pin(loader());
+            EXPECT_EQ(call(1), 7);
+            EXPECT_EQ(now(1), 30);
+        }
+        ASSERT_TRUE(rollback("m").ok());
+        reclaim_all();
+        {
+            Pin pin(loader());
+            EXPECT_EQ(call(1), 7);
+            EXPECT_EQ(now(1), 12);
+        }
+        if (round == 4) settled = footprint();
+    }
+    EXPECT_EQ(footprint(), settled);
+    ASSERT_TRUE(rollback("m").ok());
+    reclaim_all();
+    Pin pin(loader());
+    EXPECT_EQ(call(1), 7);
+    EXPECT_EQ(now(1), 6);
+}
+
 TEST_F(Patch, WrongBaseAndWritableObjectsAreRefused) {
     auto base = module("m", chain(100));
     auto other = module("m", chain(101));
