@@ -19,7 +19,7 @@
 namespace sgxdl::sqlite::test {
 
 std::ostream& operator<<(std::ostream& out, const Footprint& f) {
-    return out << "pages " << f.pages << ", heap " << f.heap_blocks << ", stubs " << f.stubs
+    return out << "pages " << f.pages << " (code " << f.code_pages << "), heap " << f.heap_blocks << ", stubs " << f.stubs
                << ", units " << f.units << ", generations " << f.generations;
 }
 
@@ -69,24 +69,31 @@ class HostedTarget : public Target {
         sgxdl_bundle_header header;
         if (bytes.size() < sizeof header) return {.error = "truncated"};
         std::memcpy(&header, bytes.data(), sizeof header);
-        std::string list;
-        for (const std::string& name : names)
-            list.append(name.c_str(), name.size() + 1);
-        if (auto begun = loader_.begin_bundle(header, list); !begun)
+        if (auto begun = loader_.begin_bundle(header, list(names)); !begun) {
             return {.error = text(begun.error())};
+        }
         constexpr size_t part = 64 << 10;
         for (size_t at = sizeof header; at < bytes.size(); at += part) {
             const size_t size = std::min(part, bytes.size() - at);
-            if (auto fed = loader_.feed({bytes.data() + at, size}); !fed)
+            if (auto fed = loader_.feed({bytes.data() + at, size}); !fed) {
                 return {.error = text(fed.error())};
+            }
         }
-        return finish();
+        return finish({});
     }
 
     Change rollback(const std::string& module) override {
-        if (auto begun = loader_.begin_rollback(module.c_str()); !begun)
-            return {.error = text(begun.error())};
-        return finish();
+        return finish(loader_.begin_rollback(module.c_str()));
+    }
+    Change extend(const std::string& module, const std::vector<std::string>& names) override {
+        return finish(loader_.begin_extend(module.c_str(), list(names)));
+    }
+    Change unload(const std::string& module, const std::vector<std::string>& names,
+                  bool force) override {
+        return finish(loader_.begin_unload(module.c_str(), list(names), force));
+    }
+    bool has_symbol(const std::string& module, const std::string& name) override {
+        return loader_.symbol(module.c_str(), name.c_str()) != nullptr;
     }
 
     std::string start() override {
@@ -113,6 +120,7 @@ class HostedTarget : public Target {
     Footprint footprint() override {
         const LoaderInfo info = loader_.info();
         return {.pages = platform_.committed_pages(),
+                .code_pages = info.arena_pages_code,
                 .heap_blocks = Platform::heap_blocks(),
                 .stubs = info.stubs,
                 .units = info.units_live,
@@ -161,7 +169,15 @@ class HostedTarget : public Target {
         return std::string(code_text(error.code)) + ": " + error.context;
     }
 
-    Change finish() {
+    // NUL-terminated names one after another.
+    static std::string list(const std::vector<std::string>& names) {
+        std::string out;
+        for (const std::string& name : names) out.append(name.c_str(), name.size() + 1);
+        return out;
+    }
+
+    Change finish(const Result<void>& begun) {
+        if (!begun) return {.error = text(begun.error())};
         for (;;) {
             auto progress = loader_.step();
             if (!progress) return {.error = text(progress.error())};

@@ -2,14 +2,11 @@
 #include <gtest/gtest.h>
 
 #include "examples/sqlite/corpus/dataset.hpp"
+#include "tests/sqlite/paths.hpp"
 #include "tests/sqlite/target.hpp"
 
 namespace sgxdl::sqlite::test {
 namespace {
-
-std::string bundle(const std::string& name) {
-    return std::string(SGXDL_SQLITE_BUNDLES) + "/" + name;
-}
 
 TEST(Loaded, AnswersAreThoseOfTheNativeBuilds) {
     for (const std::string state : {"a", "b", "c"}) {

@@ -14,6 +14,7 @@ namespace sgxdl::sqlite::test {
 // What must not grow with the number of patches.
 struct Footprint {
     uint64_t pages = 0;        // present for loaded code and data, counted by the platform
+    uint64_t code_pages = 0;   // of these, executable
     uint64_t heap_blocks = 0;  // in use
     uint64_t stubs = 0;
     uint64_t units = 0;        // linked copies
@@ -37,6 +38,12 @@ class Target {
     virtual Change apply(const std::string& bundle_file,
                          const std::vector<std::string>& names = {}) = 0;
     virtual Change rollback(const std::string& module) = 0;
+    // Loads more functions of a module whose bundle is here already; unloads functions.
+    virtual Change extend(const std::string& module, const std::vector<std::string>& names) = 0;
+    virtual Change unload(const std::string& module, const std::vector<std::string>& names,
+                          bool force) = 0;
+    // True when the module has a canonical address for that name.
+    virtual bool has_symbol(const std::string& module, const std::string& name) = 0;
     // Looks SQLite up and starts it, once, after the module was loaded. SQLite's message or "".
     virtual std::string start() = 0;
     virtual std::unique_ptr<Connection> connect(unsigned session, const std::string& database,

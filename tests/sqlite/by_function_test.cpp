@@ -1,0 +1,88 @@
+// Function-level loading: the functions named and what they reach, no more; more of the same bundle
+// later; single functions unloaded again.
+#include <gtest/gtest.h>
+
+#include <algorithm>
+#include <fstream>
+#include <iterator>
+#include <set>
+
+#include "examples/sqlite/interface.hpp"
+#include "tests/sqlite/paths.hpp"
+#include "tests/sqlite/target.hpp"
+#include "tool/front/bundle.hpp"
+#include "tool/front/reach.hpp"
+
+namespace sgxdl::sqlite::test {
+namespace {
+
+front::Bundle open(const std::string& file) {
+    std::ifstream in(file, std::ios::binary);
+    const std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(in), {}};
+    return front::open_bundle(bytes, file);
+}
+
+// Function symbols in units, as the loader counts them: the `.cold` part of a function has its own.
+uint64_t function_symbols(const front::Image& image, const front::Extent& extent) {
+    const std::set<uint32_t> units(extent.units.begin(), extent.units.end());
+    return static_cast<uint64_t>(std::ranges::count_if(image.symbols, [&](const front::Symbol& s) {
+        return s.type == front::SymbolType::function && s.defined() &&
+               units.contains(image.sections[s.section].unit);
+    }));
+}
+
+// Units without text.
+uint64_t constants(const front::Image& image, const front::Extent& extent) {
+    return static_cast<uint64_t>(std::ranges::count_if(extent.units, [&](uint32_t unit) {
+        return image.sections[image.units[unit].sections.front()].kind != front::SectionKind::text;
+    }));
+}
+
+const std::vector<std::string> three = {"sqlite3_complete", "sqlite3_strlike", "sqlite3_snprintf"};
+
+TEST(ByFunction, ThreeFunctionsBringInExactlyWhatTheyReach) {
+    const auto target = make_hosted_target("sqlite", bundle("vendor.pub"));
+    const front::Bundle whole = open(bundle("sqlite-b.sgxm"));
+    const front::Extent expected = front::reach(whole.image, three);
+
+    const Change loaded = target->apply(bundle("sqlite-b.sgxm"), three);
+    ASSERT_TRUE(loaded.ok()) << loaded.error;
+    std::cout << "three functions: " << loaded.functions << " functions, " << loaded.text_bytes
+              << " bytes of text\n";
+    EXPECT_EQ(loaded.functions, function_symbols(whole.image, expected));
+    // The loader's figure contains the padding that aligns each unit's text to 16 bytes.
+    EXPECT_GE(loaded.text_bytes, expected.text_bytes);
+    EXPECT_LT(loaded.text_bytes, expected.text_bytes + 16 * expected.units.size());
+    EXPECT_LT(loaded.functions, 60u);
+    for (const std::string& name : three) EXPECT_TRUE(target->has_symbol(module_name, name)) << name;
+    EXPECT_FALSE(target->has_symbol(module_name, "sqlite3_prepare_v2"));
+
+    // A fourth brings in what is not there yet.
+    const std::string fourth = "sqlite3_mprintf";
+    const Footprint before = target->footprint();
+    const Change added = target->extend(module_name, {fourth});
+    ASSERT_TRUE(added.ok()) << added.error;
+    std::vector<std::string> four = three;
+    four.push_back(fourth);
+    const front::Extent all = front::reach(whole.image, four);
+    EXPECT_EQ(loaded.functions + added.functions, function_symbols(whole.image, all));
+    const Footprint during = target->footprint();
+    // sqlite3_mprintf alone needs most of these, too: they are not loaded again.
+    EXPECT_GT(front::reach(whole.image, {fourth}).functions + expected.functions, all.functions);
+
+    // Its text goes again; read-only data stay until the module goes (long-lived objects keep
+    // pointers to literals).
+    const Change unloaded = target->unload(module_name, {fourth}, true);
+    ASSERT_TRUE(unloaded.ok()) << unloaded.error;
+    target->reclaim();
+    const Footprint after = target->footprint();
+    EXPECT_GT(during.code_pages, before.code_pages + added.text_bytes / 4096 - 1);
+    // One page of jumps to imports that are out of reach stays (never in an enclave, whose imports are near).
+    EXPECT_LE(after.code_pages, before.code_pages + 1);
+    EXPECT_EQ(after.units, before.units + constants(whole.image, all) - constants(whole.image, expected));
+    for (const std::string& name : three) EXPECT_TRUE(target->has_symbol(module_name, name)) << name;
+    EXPECT_FALSE(target->has_symbol(module_name, fourth));
+}
+
+}  // namespace
+}  // namespace sgxdl::sqlite::test
