@@ -17,6 +17,7 @@ using AddVerb = void (*)(CLI::App&);
 constexpr AddVerb verbs[] = {
     sgxdl::tool::add_keygen,
     sgxdl::tool::add_pack,
+    sgxdl::tool::add_diff,
     sgxdl::tool::add_inspect,
 };
 

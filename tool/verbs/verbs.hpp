@@ -10,6 +10,7 @@ namespace sgxdl::tool {
 
 void add_keygen(CLI::App& app);
 void add_pack(CLI::App& app);
+void add_diff(CLI::App& app);
 void add_inspect(CLI::App& app);
 
 }  // namespace sgxdl::tool
