@@ -1,9 +1,10 @@
 /* The code of the test enclave: executes one operation per entry and leaves.
  *
  * Flat and position independent; it is copied into a code page. RDI points to a struct Op
- * (test_enclave.hpp) in the test's memory. It uses no stack: RSP and RBP stay the host's, which
- * EEXIT needs. RBX is the TCS; the page at RBX + SAVE_OFFSET is the entry's own, 256 bytes for each
- * CSSA. */
+ * (test_enclave.hpp) in the test's memory. It uses no stack: RSP and RBP stay the host's; where it
+ * changes them it gets them back from the SSA frame, which also holds after an ERESUME from
+ * elsewhere. RBX is the TCS, its SSA frames follow; the page at RBX + SAVE_OFFSET is the entry's
+ * own, 256 bytes for each CSSA. R12 to R15 are the caller's to save. */
 
 #define OP_CODE 0
 #define OP_A 8
@@ -17,13 +18,11 @@
 
 #define SAVE_OFFSET 0x6000
 #define SAVE_RETURN 0
-#define SAVE_R12 8
-#define SAVE_R13 16
-#define SAVE_R14 24
-#define SAVE_R15 32
-#define SAVE_OP 40
-#define SAVE_RBP 48
-#define SAVE_RSP 56
+#define SAVE_GPRSGX 8
+
+#define GPRSGX_OFFSET (0x2000 - 184) /* of frame 0, from the TCS */
+#define GPRSGX_URSP 144
+#define GPRSGX_URBP 152
 
     .macro ENCLU
     .byte 0x0f, 0x01, 0xd7
@@ -31,22 +30,18 @@
 
     .section .rodata.enclave_code, "a"
     .balign 4096
-    .globl enclave_code_begin, enclave_code_end, enclave_code_entry
+    .globl enclave_code_begin, enclave_code_end, enclave_code_entry, enclave_code_give_up
 enclave_code_begin:
     /* A constant that tests read as data of an executable page. */
     .quad 0x1122334455667788
 enclave_code_entry:
     movq %rax, %r8
-    shlq $8, %r8
+    shlq $12, %r8
+    leaq GPRSGX_OFFSET(%rbx, %r8), %r10
+    shrq $4, %r8
     leaq SAVE_OFFSET(%rbx, %r8), %r9
     movq %rcx, SAVE_RETURN(%r9)
-    movq %r12, SAVE_R12(%r9)
-    movq %r13, SAVE_R13(%r9)
-    movq %r14, SAVE_R14(%r9)
-    movq %r15, SAVE_R15(%r9)
-    movq %rdi, SAVE_OP(%r9)
-    movq %rbp, SAVE_RBP(%r9)
-    movq %rsp, SAVE_RSP(%r9)
+    movq %r10, SAVE_GPRSGX(%r9)
     movq %r9, %r15
     movq %rdi, %r14
     movq OP_CODE(%r14), %rax
@@ -235,13 +230,12 @@ enclave_code_entry:
 
 .Lleave:
     movq $1, OP_DONE(%r14)
+    /* Where a test sends an operation that faulted. */
+enclave_code_give_up:
     movq SAVE_RETURN(%r15), %rbx
-    movq SAVE_R12(%r15), %r12
-    movq SAVE_R13(%r15), %r13
-    movq SAVE_R14(%r15), %r14
-    movq SAVE_RBP(%r15), %rbp
-    movq SAVE_RSP(%r15), %rsp
-    movq SAVE_R15(%r15), %r15
+    movq SAVE_GPRSGX(%r15), %r14
+    movq GPRSGX_URSP(%r14), %rsp
+    movq GPRSGX_URBP(%r14), %rbp
     movl $4, %eax
     ENCLU
     ud2

@@ -10,11 +10,14 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
+#include <ostream>
 
 extern "C" {
 extern const uint8_t enclave_code_begin[];
 extern const uint8_t enclave_code_end[];
 extern const uint8_t enclave_code_entry[];
+extern const uint8_t enclave_code_give_up[];
+int call_enter_enclave(sgx_enclave_run* run, void* op, unsigned int function);
 }
 
 namespace sgxemu_test {
@@ -229,13 +232,19 @@ TestEnclave::~TestEnclave() {
 Entry TestEnclave::enter_at(uint64_t tcs_address, Op& op, uint32_t function) {
     Entry entry;
     entry.run.tcs = tcs_address;
-    entry.returned = sgxemu::sgxemu_enter_enclave(reinterpret_cast<uint64_t>(&op), 0, 0, function,
-                                                  0, 0, &entry.run);
+    entry.returned = call_enter_enclave(&entry.run, &op, function);
     return entry;
 }
 
 Entry TestEnclave::enter(Op& op, size_t thread, uint32_t function) {
     return enter_at(tcs(thread), op, function);
+}
+
+void TestEnclave::give_up(size_t thread) {
+    const auto offset = static_cast<uint64_t>(enclave_code_give_up - enclave_code_begin);
+    Op op{.code = OpCode::write, .a = gprsgx(thread, 0, SGX_GPRSGX_RIP), .b = code() + offset};
+    ASSERT_TRUE(enter(op, thread).exited());
+    ASSERT_TRUE(enter(op, thread, SGX_ENCLU_ERESUME).exited());
 }
 
 uint64_t TestEnclave::read(uint64_t address) {
@@ -319,6 +328,28 @@ int TestEnclave::remove(uint64_t address, size_t count) {
     const int error = sgxemu::ioctl(fd, SGX_IOC_ENCLAVE_REMOVE_PAGES, &p);
     last_count = p.count;
     return error;
+}
+
+std::ostream& operator<<(std::ostream& out, const Fault& fault) {
+    return out << "vector " << fault.vector << " error 0x" << std::hex << fault.error_code
+               << " at 0x" << fault.address << std::dec;
+}
+
+Fault fault_of(const Entry& entry) {
+    if (entry.exited()) return {};
+    return {entry.run.exception_vector, entry.run.exception_error_code, entry.run.exception_addr};
+}
+
+Fault gp() {
+    return {13, 0, 0};
+}
+
+Fault epcm_fault(uint64_t address, unsigned access_bits) {
+    return {14, SGX_PFEC_SGX | SGX_PFEC_P | SGX_PFEC_U | access_bits, address & ~(page - 1)};
+}
+
+Fault os_fault(uint64_t address, unsigned bits) {
+    return {14, SGX_PFEC_U | bits, address & ~(page - 1)};
 }
 
 std::array<uint8_t, page> code_page(uint32_t value) {

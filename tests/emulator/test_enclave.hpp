@@ -11,6 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <iosfwd>
 #include <vector>
 
 #include "emulator/sgxemu.hpp"
@@ -109,6 +110,10 @@ class TestEnclave {
     Entry enter(Op& op, size_t thread = 0, uint32_t function = SGX_ENCLU_EENTER);
     Entry enter_at(uint64_t tcs, Op& op, uint32_t function = SGX_ENCLU_EENTER);
 
+    // After an exception in thread 0: ends the interrupted operation (at CSSA 1 rewrites its RIP,
+    // then resumes it), so that the thread can be entered anew. The operation must still exist.
+    void give_up(size_t thread = 0);
+
     // Operations that must not fault; they fail the test if they do.
     uint64_t read(uint64_t address);
     void write(uint64_t address, uint64_t value);
@@ -136,6 +141,24 @@ class TestEnclave {
  private:
     void build(const Options& options);
 };
+
+// What an exception was: compared and printed as a whole.
+struct Fault {
+    unsigned vector = 0;
+    unsigned error_code = 0;
+    uint64_t address = 0;
+    bool operator==(const Fault&) const = default;
+};
+std::ostream& operator<<(std::ostream& out, const Fault& fault);
+
+// The exception of an entry that ended by AEX; all zero when it did not.
+Fault fault_of(const Entry& entry);
+
+// #GP(0); #PF by the EPCM (SGX bit); #PF by page tables or driver. Addresses come page aligned.
+Fault gp();
+Fault epcm_fault(uint64_t address, unsigned access_bits);
+Fault os_fault(uint64_t address, unsigned bits);
+inline constexpr unsigned on_read = 0, on_write = SGX_PFEC_W, on_fetch = SGX_PFEC_I;
 
 // A host page with a code sequence: mov $value, %rax; jmp *%r13.
 std::array<uint8_t, page> code_page(uint32_t value);
