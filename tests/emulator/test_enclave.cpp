@@ -229,6 +229,10 @@ TestEnclave::~TestEnclave() {
     if (base != 0) sgxemu::munmap(reinterpret_cast<void*>(base), dynamic_page * 2 * page);
 }
 
+uint64_t TestEnclave::entry_offset() const {
+    return static_cast<uint64_t>(enclave_code_entry - enclave_code_begin);
+}
+
 Entry TestEnclave::enter_at(uint64_t tcs_address, Op& op, uint32_t function) {
     Entry entry;
     entry.run.tcs = tcs_address;

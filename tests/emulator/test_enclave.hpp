@@ -106,6 +106,8 @@ class TestEnclave {
         return ssa(thread, frame) + page - SGX_GPRSGX_SIZE + field;
     }
 
+    uint64_t entry_offset() const;
+
     // Enters with the operation.
     Entry enter(Op& op, size_t thread = 0, uint32_t function = SGX_ENCLU_EENTER);
     Entry enter_at(uint64_t tcs, Op& op, uint32_t function = SGX_ENCLU_EENTER);
