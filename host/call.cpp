@@ -1,0 +1,144 @@
+// Ecalls: entering the enclave, serving its ocalls, and exceptions in between.
+
+#include <sched.h>
+
+#include "host/enclave_impl.hpp"
+#include "sgxdl/arch/sgx.h"
+
+extern "C" int sgxdl_host_enter(uint64_t rdi, uint64_t rsi, uint64_t rdx, unsigned function,
+                                sgx_enclave_run* run, vdso_sgx_enter_enclave_t enter);
+
+namespace sgxdl::host {
+
+namespace {
+
+// The slots that the calling thread holds, innermost last: it is in an ecall, or serves an ocall,
+// of these enclaves.
+struct Held {
+    const Enclave::Impl* enclave;
+    Slot* slot;
+};
+thread_local std::vector<Held> held;
+thread_local size_t last_slot = 0;  // where this thread looks first
+
+}  // namespace
+
+Slot* Enclave::Impl::take_slot() {
+    const auto try_all = [&]() -> Slot* {
+        for (size_t i = 0; i < slots.size(); ++i) {
+            const size_t index = (last_slot + i) % slots.size();
+            // acquire: pairs with the release in free_slot(), for the area's contents
+            if (!slots[index]->taken.load(std::memory_order_relaxed) &&
+                !slots[index]->taken.exchange(true, std::memory_order_acquire)) {
+                last_slot = index;
+                return slots[index].get();
+            }
+        }
+        return nullptr;
+    };
+    if (Slot* const slot = try_all()) return slot;
+    std::unique_lock guard(waiting);
+    // seq_cst: the waiter announces itself before it looks again; free_slot() frees before it looks
+    // for waiters. One of the two sees the other.
+    waiters.fetch_add(1);
+    Slot* slot = nullptr;
+    slot_freed.wait(guard, [&] { return (slot = try_all()) != nullptr; });
+    waiters.fetch_sub(1);
+    return slot;
+}
+
+void Enclave::Impl::free_slot(Slot& slot) {
+    slot.taken.store(false);  // seq_cst: see take_slot()
+    if (waiters.load() != 0) {
+        { std::lock_guard guard(waiting); }
+        slot_freed.notify_one();
+    }
+}
+
+Status Enclave::Impl::enter(CallFrame& frame) {
+    if (dead.load(std::memory_order_relaxed)) return Status::crashed;
+    for (size_t i = held.size(); i-- > 0;) {
+        // A nested ecall: from the server of an ocall, on the ocall's own thread slot.
+        if (held[i].enclave == this) return run(*held[i].slot, frame);
+    }
+    started.store(true, std::memory_order_relaxed);
+    Slot* const slot = take_slot();
+    held.push_back({this, slot});
+    const Status status = run(*slot, frame);
+    held.pop_back();
+    // A slot whose thread crashed stays taken: it cannot be entered any more.
+    if (status != Status::crashed) free_slot(*slot);
+    return status;
+}
+
+// Leaves the loop only with the enclave's answer or its death. Exit reasons are set to none before
+// each entry, so that an old one is never taken for an answer.
+Status Enclave::Impl::run(Slot& slot, CallFrame& frame) {
+    HostArea& area = slot.area;
+    Entry entry = Entry::ecall;
+    unsigned function = SGX_ENCLU_EENTER;
+    const vdso_sgx_enter_enclave_t vdso = device->enter();
+    // The enclave writes these behind the compiler's back.
+    volatile uint64_t& exit_reason = area.exit_reason;
+    for (;;) {
+        sgx_enclave_run state = {};
+        state.tcs = slot.tcs;
+        exit_reason = static_cast<uint64_t>(Exit::none);
+        const int error = sgxdl_host_enter(
+            static_cast<uint64_t>(entry), reinterpret_cast<uint64_t>(&area),
+            reinterpret_cast<uint64_t>(&frame), function, &state, vdso);
+        if (error != 0) return Status::enter_failed;
+        if (state.function != SGX_ENCLU_EEXIT) {
+            // An exception. At EENTER itself: the enclave cannot be entered. Inside: it decides.
+            if (state.function == SGX_ENCLU_EENTER || entry == Entry::exception) {
+                if (entry != Entry::exception) return Status::enter_failed;
+                CrashReport report = {};
+                report.kind = static_cast<uint64_t>(CrashKind::exception);
+                report.vector = state.exception_vector;
+                report.error_code = state.exception_error_code;
+                report.address = state.exception_addr;
+                note_crash(report);
+                return Status::crashed;
+            }
+            entry = Entry::exception;
+            function = SGX_ENCLU_EENTER;
+            continue;
+        }
+        function = SGX_ENCLU_EENTER;
+        switch (static_cast<Exit>(exit_reason)) {
+            case Exit::done: return static_cast<Status>(frame.status);
+            case Exit::ocall:
+                static_cast<volatile int64_t&>(area.ocall.result) = serve_one(slot);
+                entry = Entry::ocall_return;
+                break;
+            case Exit::resume:
+                // Back to what was interrupted; what it then leaves with is its own.
+                function = SGX_ENCLU_ERESUME;
+                entry = Entry::ecall;
+                break;
+            case Exit::crashed: note_crash(area.crash); return Status::crashed;
+            case Exit::refused:
+                if (entry == Entry::exception) {
+                    // The fault was none that the processor recorded for the enclave, so it was
+                    // not its own: it is lost.
+                    return Status::enter_failed;
+                }
+                return static_cast<Status>(area.refusal);
+            default: return Status::enter_failed;
+        }
+    }
+}
+
+int64_t Enclave::Impl::serve_one(Slot& slot) {
+    // Copied: a nested ecall makes its own ocalls in the same place.
+    const OcallFrame frame = const_cast<const volatile OcallFrame&>(slot.area.ocall).id != 0
+                                 ? slot.area.ocall
+                                 : OcallFrame{};
+    const uint32_t number = static_cast<uint32_t>(frame.id);
+    if (number >= max_call || servers[number].id != frame.id || !servers[number].server) {
+        return INT64_MIN;  // outside of every declared range: the enclave's caller gets an error
+    }
+    return servers[number].server(frame.arguments, slot.area.scratch);
+}
+
+}  // namespace sgxdl::host

@@ -1,0 +1,195 @@
+// Loading and patching, driven from outside in slices: between two slices the thread has left the
+// enclave and lets others run. Giving memory back is the housekeeping thread's work.
+
+#include <sched.h>
+
+#include <chrono>
+#include <fstream>
+#include <iterator>
+
+#include "enclave/loader/loader.hpp"
+#include "host/enclave_impl.hpp"
+
+namespace sgxdl::host {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+double since(Clock::time_point begin) {
+    return std::chrono::duration<double, std::milli>(Clock::now() - begin).count();
+}
+
+std::string packed(std::span<const std::string> names) {
+    std::string text;
+    for (const std::string& name : names) text.append(name).push_back('\0');
+    return text;
+}
+
+std::string_view with_nul(const std::string& name) { return {name.c_str(), name.size() + 1}; }
+
+// Takes what a call came to into the report; true when it went well.
+bool keep(OperationReport& report, const CallOutcome& outcome) {
+    report.status = outcome.status;
+    report.context = outcome.context;
+    return static_cast<bool>(outcome);
+}
+
+// Steps the operation in flight to its end.
+void finish(Enclave& enclave, OperationReport& report, const ProgressCallback& callback,
+            Clock::time_point begin) {
+    uint32_t stage = static_cast<uint32_t>(Stage::receiving);
+    for (;;) {
+        const Clock::time_point slice = Clock::now();
+        const Reply<WireProgress> reply = enclave.call<StepOperation>();
+        const double took = since(slice);
+        if (stage < report.stage_ms.size()) report.stage_ms[stage] += took;
+        if (!keep(report, reply)) break;
+        const uint32_t current = static_cast<uint32_t>(Stage::current);
+        if (stage < current && reply.value.stage >= current) report.activation_us = took * 1000;
+        stage = reply.value.stage;
+        report.progress = reply.value;
+        if (callback) callback(reply.value);
+        if (reply.value.done != 0) break;
+        sched_yield();
+    }
+    report.total_ms = since(begin);
+}
+
+}  // namespace
+
+OperationReport Enclave::load_bundle(std::span<const uint8_t> bundle,
+                                     std::span<const std::string> functions,
+                                     const ProgressCallback& progress) {
+    std::lock_guard guard(impl_->operation);
+    const Clock::time_point begin = Clock::now();
+    OperationReport report;
+    const size_t header = std::min(bundle.size(), sizeof(sgxdl_bundle_header));
+    const std::string names = packed(functions);
+    if (!keep(report, call<BeginBundle>(bundle.first(header), names))) return report;
+    for (size_t at = header; at < bundle.size(); at += max_chunk_size) {
+        const size_t part = std::min(bundle.size() - at, max_chunk_size);
+        if (!keep(report, call<FeedBundle>(bundle.subspan(at, part)))) {
+            (void)call<AbandonOperation>();
+            return report;
+        }
+        sched_yield();
+    }
+    report.transfer_ms = since(begin);
+    finish(*this, report, progress, begin);
+    if (!report) (void)call<AbandonOperation>();
+    impl_->poke();
+    return report;
+}
+
+OperationReport Enclave::load_module(const std::string& path,
+                                     std::span<const std::string> functions,
+                                     const ProgressCallback& progress) {
+    std::ifstream stream(path, std::ios::binary);
+    if (!stream) throw Error(path + ": cannot be opened");
+    const std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(stream), {}};
+    return load_bundle(bytes, functions, progress);
+}
+
+OperationReport Enclave::apply_patch(const std::string& path, const ProgressCallback& progress) {
+    return load_module(path, {}, progress);
+}
+
+OperationReport Enclave::extend(const std::string& module,
+                                std::span<const std::string> functions) {
+    std::lock_guard guard(impl_->operation);
+    const Clock::time_point begin = Clock::now();
+    OperationReport report;
+    if (!keep(report, call<BeginExtend>(with_nul(module), packed(functions)))) return report;
+    finish(*this, report, {}, begin);
+    impl_->poke();
+    return report;
+}
+
+OperationReport Enclave::rollback(const std::string& module, const ProgressCallback& progress) {
+    std::lock_guard guard(impl_->operation);
+    const Clock::time_point begin = Clock::now();
+    OperationReport report;
+    if (!keep(report, call<BeginRollback>(with_nul(module)))) return report;
+    finish(*this, report, progress, begin);
+    impl_->poke();
+    return report;
+}
+
+OperationReport Enclave::unload(const std::string& module, std::span<const std::string> functions,
+                                bool force) {
+    std::lock_guard guard(impl_->operation);
+    const Clock::time_point begin = Clock::now();
+    OperationReport report;
+    if (!keep(report, call<BeginUnload>(with_nul(module), packed(functions), force))) return report;
+    finish(*this, report, {}, begin);
+    impl_->poke();
+    return report;
+}
+
+Reply<WireLoaderInfo> Enclave::info() { return call<GetLoaderInfo>(); }
+
+std::vector<WireModuleInfo> Enclave::modules() {
+    std::vector<WireModuleInfo> list;
+    for (uint32_t index = 0;; ++index) {
+        const Reply<WireModuleInfo> reply = call<GetModuleInfo>(index);
+        if (!reply) return list;
+        list.push_back(reply.value);
+    }
+}
+
+uint64_t tidy_up(Enclave& enclave, bool everything) {
+    // Freed code first: what it leaves in the heap is then given back too.
+    for (;;) {
+        const Reply<bool> more = enclave.call<ReclaimSome>();
+        if (!more) return more.status == Status::crashed ? 0 : 1000;  // busy: an operation runs
+        if (!more.value) break;
+        sched_yield();
+    }
+    for (;;) {
+        const Reply<uint64_t> given = enclave.call<TrimHeap>(everything ? 4096u : 16u, everything);
+        if (!given || given.value == 0) break;
+        sched_yield();
+    }
+    const Reply<WireLoaderInfo> info = enclave.info();
+    // Generations that a running call still needs: look again later.
+    return info && info.value.generations_live > 1 ? 2000 : 0;
+}
+
+void Enclave::reclaim_now() { (void)tidy_up(*this, true); }
+
+void Enclave::Impl::poke() {
+    {
+        std::lock_guard guard(housekeeping_lock);
+        work = true;
+    }
+    housekeeping_wake.notify_one();
+}
+
+void Enclave::Impl::start_housekeeping(Enclave& enclave) {
+    housekeeper = std::thread([this, &enclave] {
+        constexpr auto idle = std::chrono::milliseconds(500);
+        std::unique_lock guard(housekeeping_lock);
+        auto next = std::chrono::microseconds(idle);
+        while (!stop) {
+            housekeeping_wake.wait_for(guard, next, [&] { return stop || work; });
+            if (stop) break;
+            const bool asked = work;
+            work = false;
+            guard.unlock();
+            uint64_t again = 0;
+            if (!dead.load(std::memory_order_relaxed)) {
+                // Unasked: only heap that has not been needed since the last look.
+                if (asked || next < idle) {
+                    again = tidy_up(enclave, false);
+                } else if (started.load(std::memory_order_relaxed)) {
+                    (void)enclave.call<TrimHeap>(16u, false);
+                }
+            }
+            next = again != 0 ? std::chrono::microseconds(again) : std::chrono::microseconds(idle);
+            guard.lock();
+        }
+    });
+}
+
+}  // namespace sgxdl::host
