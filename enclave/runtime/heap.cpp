@@ -64,6 +64,8 @@ Unit* units;
 uintptr_t window;         // address of unit 0
 uint32_t unit_count;
 uint32_t first_maybe_free;  // no unit below is absent or pooled
+uint32_t pooled;            // units committed and unused
+uint32_t pooled_least;      // the least of that since the last trim
 std::atomic<uint64_t> pages_committed{0}, large_bytes{0}, large_blocks{0};
 
 uintptr_t address_of(uint32_t unit) { return window + size_t{unit} * unit_size; }
@@ -103,7 +105,10 @@ uint32_t take_units(uint32_t n, Use use) {
             if (status != pages::Status::ok) return none;  // what was committed stays in the pool
             count_pages(unit_pages);
             units[u].use = Use::pooled;
+            ++pooled;
         }
+        pooled -= n;
+        if (pooled < pooled_least) pooled_least = pooled;
         for (uint32_t u = first; u <= i; ++u) units[u].use = u == first ? use : Use::large_rest;
         units[first].run = n;
         if (!skipped) first_maybe_free = i + 1;
@@ -114,6 +119,7 @@ uint32_t take_units(uint32_t n, Use use) {
 
 void pool_units(uint32_t first, uint32_t n) {
     for (uint32_t u = first; u < first + n; ++u) units[u].use = Use::pooled;
+    pooled += n;
     if (first < first_maybe_free) first_maybe_free = first;
 }
 
@@ -265,13 +271,16 @@ void release(void* block) {
     pool_units(unit, n);
 }
 
-size_t trim(size_t max_pages) {
+size_t trim(size_t max_pages, bool everything) {
     size_t given = 0;
     uint32_t known;  // units that the table describes
     {
         LockGuard pool(pool_lock);
         const size_t described = table_pages_present * page_size / sizeof(Unit);
         known = described < unit_count ? static_cast<uint32_t>(described) : unit_count;
+        if (!everything && max_pages > size_t{pooled_least} * unit_pages) {
+            max_pages = size_t{pooled_least} * unit_pages;
+        }
     }
     // From the top: take_units() prefers the lowest, so the heap stays dense at its beginning.
     for (uint32_t i = known; i-- > 0 && given + unit_pages <= max_pages;) {
@@ -279,6 +288,7 @@ size_t trim(size_t max_pages) {
             LockGuard pool(pool_lock);
             if (units[i].use != Use::pooled) continue;
             units[i].use = Use::unusable;  // ours while the lock is not held
+            --pooled;
         }
         const bool clean = pages::release(address_of(i), unit_pages);
         LockGuard pool(pool_lock);
@@ -288,6 +298,8 @@ size_t trim(size_t max_pages) {
         if (i < first_maybe_free) first_maybe_free = i;
         given += unit_pages;
     }
+    LockGuard pool(pool_lock);
+    pooled_least = pooled;
     return given;
 }
 

@@ -27,8 +27,9 @@ void* reallocate(void* block, size_t size);
 void release(void* block);
 size_t usable_size(const void* block);
 
-// Gives at most `max_pages` pages of unused units back to the OS. Returns how many it gave.
-size_t trim(size_t max_pages);
+// Gives at most `max_pages` pages of unused units back to the OS. Returns how many it gave. Without
+// `everything` it keeps as many as were in use at some time since it was last asked.
+size_t trim(size_t max_pages, bool everything);
 
 struct Counters {
     uint64_t pages, live_bytes, live_blocks;

@@ -23,7 +23,9 @@ RuntimeCounters get_counters() {
             .ecalls = ecalls_completed()};
 }
 
-uint64_t trim_heap(uint64_t max_pages) { return heap::trim(max_pages); }
+uint64_t trim_heap(uint64_t max_pages, bool everything) {
+    return heap::trim(max_pages, everything);
+}
 
 constexpr EcallRow rows[] = {
     bind<GetCounters, get_counters>(),
