@@ -47,7 +47,7 @@ std::vector<Segment> segments_of(const Options& options) {
 }
 
 std::vector<uint8_t> make_image(const Options& options) {
-    std::vector<uint8_t> image(options.pages * page);
+    std::vector<uint8_t> image(TestEnclave::dynamic_page * page);
     std::copy(enclave_code_begin, enclave_code_end, image.begin());
     for (size_t i = 0; i < page; ++i)
         image[5 * page + i] = static_cast<uint8_t>(i * 7);
