@@ -6,6 +6,7 @@
 #include <fstream>
 #include <set>
 
+#include "tests/loader/relocation_cases.hpp"
 #include "tool/front/elf_file.hpp"
 #include "tool/front/pack.hpp"
 
@@ -14,8 +15,9 @@ extern "C" {
 int test_imported_calls = 0;
 int test_imported(int x) {
     ++test_imported_calls;
-    return x + 1000;
+    return x + sgxdl::test::imported_adds;
 }
+int imported_object = sgxdl::test::imported_value;
 }
 
 namespace sgxdl::test {
@@ -24,6 +26,8 @@ namespace {
 
 const Import imports[] = {
     {"abort", reinterpret_cast<uintptr_t>(&abort), true},
+    {"imported", reinterpret_cast<uintptr_t>(&test_imported), true},
+    {"imported_object", reinterpret_cast<uintptr_t>(&imported_object), false},
     {"memcpy",
      reinterpret_cast<uintptr_t>(static_cast<void* (*)(void*, const void*, size_t)>(&memcpy)),
      true},
