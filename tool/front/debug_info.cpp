@@ -71,7 +71,8 @@ class DebugReader {
             if (!text_.empty()) info_.without_.push_back(display);
             return;
         }
-        auto& rows = info_.rows_[display];
+        sections_ = &info_.sections_[display];
+        bias_ = dwarf_bias;
         Dwarf_CU* unit = nullptr;
         Dwarf_Die die;
         while (dwarf_get_units(dwarf, unit, &unit, nullptr, nullptr, &die, nullptr) == 0) {
@@ -79,16 +80,13 @@ class DebugReader {
             const char* producer =
                 dwarf_formstring(dwarf_attr(&die, DW_AT_producer, &attribute));
             if (producer) info_.producers_.insert(producer);
-            read_lines(die, dwarf_bias, rows);
-            if (types_) {
-                function_.clear();
-                walk(die, 0);
-            }
+            read_lines(die);
+            function_.clear();
+            walk(die, 0);
         }
-        for (auto& [section, list] : rows) {
-            std::stable_sort(list.begin(), list.end(), [](const auto& a, const auto& b) {
-                return a.offset < b.offset;
-            });
+        for (auto& [index, section] : *sections_) {
+            std::stable_sort(section.rows.begin(), section.rows.end(),
+                             [](const auto& a, const auto& b) { return a.offset < b.offset; });
         }
     }
 
@@ -120,8 +118,7 @@ class DebugReader {
         return address < text.end ? &text : nullptr;
     }
 
-    void read_lines(Dwarf_Die& die, Dwarf_Addr bias,
-                    std::unordered_map<uint32_t, std::vector<DebugInfo::Row>>& rows) {
+    void read_lines(Dwarf_Die& die) {
         Dwarf_Lines* lines = nullptr;
         size_t count = 0;
         if (dwarf_getsrclines(&die, &lines, &count) != 0) return;
@@ -132,10 +129,26 @@ class DebugReader {
             bool end = false;
             if (dwarf_lineaddr(line, &address) != 0 || dwarf_lineno(line, &number) != 0) continue;
             if (dwarf_lineendsequence(line, &end) != 0 || end) continue;
-            address += bias;
+            address += bias_;
             if (const Text* text = text_at(address)) {
-                rows[text->section].push_back({address - text->begin, number});
+                (*sections_)[text->section].rows.push_back({address - text->begin, number});
             }
+        }
+    }
+
+    void add_inlined_call(Dwarf_Die* die) {
+        uint64_t line = 0;
+        if (!unsigned_attribute(die, DW_AT_call_line, line) || line > INT32_MAX) return;
+        Dwarf_Addr base = 0;
+        Dwarf_Addr begin = 0;
+        Dwarf_Addr end = 0;
+        ptrdiff_t offset = 0;
+        while ((offset = dwarf_ranges(die, offset, &base, &begin, &end)) > 0) {
+            const Text* text = text_at(begin + bias_);
+            if (!text || begin >= end) continue;
+            uint64_t at = begin + bias_ - text->begin;
+            (*sections_)[text->section].calls.push_back(
+                {at, at + (end - begin), static_cast<int>(line)});
         }
     }
 
@@ -223,10 +236,11 @@ class DebugReader {
                 function_ = outer;
                 continue;
             }
-            if (is_record(tag)) {
+            if (tag == DW_TAG_inlined_subroutine) add_inlined_call(&child);
+            if (types_ && is_record(tag)) {
                 std::string name = name_of(&child);
                 if (!name.empty()) add_layout(&child, record_name(&child, name));
-            } else if (tag == DW_TAG_typedef) {
+            } else if (types_ && tag == DW_TAG_typedef) {
                 // `typedef struct { ... } name;` gives the structure its only name.
                 Dwarf_Attribute attribute;
                 Dwarf_Die type;
@@ -234,7 +248,7 @@ class DebugReader {
                     is_record(dwarf_tag(&type)) && name_of(&type).empty()) {
                     add_layout(&type, record_name(&type, name_of(&child)));
                 }
-            } else if (tag == DW_TAG_formal_parameter || tag == DW_TAG_variable) {
+            } else if (types_ && (tag == DW_TAG_formal_parameter || tag == DW_TAG_variable)) {
                 add_user(&child);
             }
             if (dwarf_haschildren(&child)) walk(child, depth + 1);
@@ -247,6 +261,8 @@ class DebugReader {
     std::string error_;
     std::string function_;
     std::vector<Text> text_;
+    std::unordered_map<uint32_t, DebugInfo::Section>* sections_ = nullptr;
+    Dwarf_Addr bias_ = 0;
 };
 
 DebugInfo DebugInfo::read(const std::vector<std::string>& paths, bool types) {
@@ -259,11 +275,14 @@ DebugInfo DebugInfo::read(const std::vector<std::string>& paths, bool types) {
 std::set<int> DebugInfo::lines(const std::string& object, uint32_t section, uint64_t begin,
                                uint64_t end) const {
     std::set<int> lines;
-    auto in_object = rows_.find(object);
-    if (in_object == rows_.end()) return lines;
+    auto in_object = sections_.find(object);
+    if (in_object == sections_.end()) return lines;
     auto in_section = in_object->second.find(section);
     if (in_section == in_object->second.end()) return lines;
-    const std::vector<Row>& rows = in_section->second;
+    for (const InlinedCall& call : in_section->second.calls) {
+        if (call.begin <= begin && begin < call.end) lines.insert(call.line);
+    }
+    const std::vector<Row>& rows = in_section->second.rows;
     auto next = std::upper_bound(rows.begin(), rows.end(), begin,
                                  [](uint64_t offset, const Row& row) { return offset < row.offset; });
     // Every row of the last address at or before the instruction, then those inside it.

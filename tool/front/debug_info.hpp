@@ -45,8 +45,16 @@ class DebugInfo {
     // Files and archive members that hold machine code but no debug information.
     const std::vector<std::string>& without() const { return without_; }
 
-    // Source lines of the instruction at [begin, end) of a section; `object` is the display name of
-    // object.hpp and `section` its ELF index. Empty when nothing is known.
+    // A call that was inlined: code [begin, end) of a section came in on `line`.
+    struct InlinedCall {
+        uint64_t begin = 0, end = 0;
+        int line = 0;
+    };
+
+    // Source lines of the instruction at [begin, end) of a section: those of the line table and,
+    // where it was inlined, those of the calls that brought it there (DW_AT_call_line), outermost
+    // included. `object` is the display name of object.hpp and `section` its ELF index. Empty when
+    // nothing is known.
     std::set<int> lines(const std::string& object, uint32_t section, uint64_t begin,
                         uint64_t end) const;
 
@@ -60,7 +68,11 @@ class DebugInfo {
     friend class DebugReader;
     std::set<std::string> producers_;
     std::vector<std::string> without_;
-    std::unordered_map<std::string, std::unordered_map<uint32_t, std::vector<Row>>> rows_;
+    struct Section {
+        std::vector<Row> rows;
+        std::vector<InlinedCall> calls;
+    };
+    std::unordered_map<std::string, std::unordered_map<uint32_t, Section>> sections_;
     std::map<std::string, std::vector<TypeLayout>> types_;
     std::map<std::string, std::set<std::string>> type_users_;
 };
