@@ -54,7 +54,8 @@ TEST(ByFunction, ThreeFunctionsBringInExactlyWhatTheyReach) {
     EXPECT_GE(loaded.text_bytes, expected.text_bytes);
     EXPECT_LT(loaded.text_bytes, expected.text_bytes + 16 * expected.units.size());
     EXPECT_LT(loaded.functions, 60u);
-    for (const std::string& name : three) EXPECT_TRUE(target->has_symbol(module_name, name)) << name;
+    for (const std::string& name : three)
+        EXPECT_TRUE(target->has_symbol(module_name, name)) << name;
     EXPECT_FALSE(target->has_symbol(module_name, "sqlite3_prepare_v2"));
 
     // A fourth brings in what is not there yet.
@@ -77,10 +78,13 @@ TEST(ByFunction, ThreeFunctionsBringInExactlyWhatTheyReach) {
     target->reclaim();
     const Footprint after = target->footprint();
     EXPECT_GT(during.code_pages, before.code_pages + added.text_bytes / 4096 - 1);
-    // One page of jumps to imports that are out of reach stays (never in an enclave, whose imports are near).
+    // One page of jumps to imports that are out of reach stays (never in an enclave, whose imports
+    // are near).
     EXPECT_LE(after.code_pages, before.code_pages + 1);
-    EXPECT_EQ(after.units, before.units + constants(whole.image, all) - constants(whole.image, expected));
-    for (const std::string& name : three) EXPECT_TRUE(target->has_symbol(module_name, name)) << name;
+    EXPECT_EQ(after.units,
+              before.units + constants(whole.image, all) - constants(whole.image, expected));
+    for (const std::string& name : three)
+        EXPECT_TRUE(target->has_symbol(module_name, name)) << name;
     EXPECT_FALSE(target->has_symbol(module_name, fourth));
 }
 

@@ -19,8 +19,9 @@
 namespace sgxdl::sqlite::test {
 
 std::ostream& operator<<(std::ostream& out, const Footprint& f) {
-    return out << "pages " << f.pages << " (code " << f.code_pages << "), heap " << f.heap_blocks << ", stubs " << f.stubs
-               << ", units " << f.units << ", generations " << f.generations;
+    return out << "pages " << f.pages << " (code " << f.code_pages << "), heap " << f.heap_blocks
+               << ", stubs " << f.stubs << ", units " << f.units << ", generations "
+               << f.generations;
 }
 
 namespace {
@@ -172,7 +173,8 @@ class HostedTarget : public Target {
     // NUL-terminated names one after another.
     static std::string list(const std::vector<std::string>& names) {
         std::string out;
-        for (const std::string& name : names) out.append(name.c_str(), name.size() + 1);
+        for (const std::string& name : names)
+            out.append(name.c_str(), name.size() + 1);
         return out;
     }
 

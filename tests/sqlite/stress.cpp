@@ -81,14 +81,16 @@ bool run_rounds(Target& target, const StressOptions& options, unsigned rounds, S
         Change change = target.apply(options.patch);
         // Both states get queries: at least one more answer before the next change.
         const uint64_t seen = shared.queries;
-        while (change.ok() && shared.queries == seen && shared.failed == 0) std::this_thread::yield();
+        while (change.ok() && shared.queries == seen && shared.failed == 0)
+            std::this_thread::yield();
         if (change.ok()) change = target.rollback(module_name);
         if (!change.ok()) shared.bad("round " + std::to_string(round) + ": " + change.error);
         good = change.ok();
         target.reclaim();
     }
     shared.stopping = true;
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads)
+        thread.join();
     target.reclaim();
     return good;
 }

@@ -8,8 +8,8 @@
 namespace sgxdl::sqlite::test {
 
 struct StressOptions {
-    unsigned rounds = 1000;       // patch and rollback each
-    unsigned early_round = 10;    // footprint here must equal the one at the end
+    unsigned rounds = 1000;     // patch and rollback each
+    unsigned early_round = 10;  // footprint here must equal the one at the end
     unsigned threads = 2;
     std::string patch;            // b to c, rollback allowed
     std::string expected_folder;  // of expected.{b,c}.json

@@ -1,0 +1,40 @@
+// Stress on the hosted platform; the enclave's is in enclave_test.cpp.
+#include "tests/sqlite/stress.hpp"
+
+#include <gtest/gtest.h>
+
+#include <cstdlib>
+
+#include "tests/sqlite/paths.hpp"
+
+namespace sgxdl::sqlite::test {
+namespace {
+
+TEST(Stress, FixAppliedAndRolledBackUnderQueries) {
+    const auto target = make_hosted_target("sqlite", bundle("vendor.pub"));
+    for (const char* file : {"sqlite-a.sgxm", "patch-ab.sgxp"}) {
+        const Change change = target->apply(bundle(file));
+        ASSERT_TRUE(change.ok()) << file << ": " << change.error;
+    }
+    ASSERT_EQ(target->start(), "");
+    StressOptions options{.patch = bundle("patch-bc.sgxp"),
+                          .expected_folder = SGXDL_SQLITE_EXPECTED};
+    if (const char* rounds = std::getenv("SGXDL_STRESS_ROUNDS")) {
+        options.rounds = static_cast<unsigned>(std::atoi(rounds));
+    }
+    const StressResult result = run_stress(*target, options);
+    std::cout << result.rounds << " rounds, " << result.queries << " queries ("
+              << result.answered_before << " by the old, " << result.refused_after
+              << " by the new version)\n";
+    EXPECT_EQ(result.trouble, "");
+    EXPECT_EQ(result.wrong_answers, 0u);
+    EXPECT_EQ(result.failed_queries, 0u);
+    EXPECT_EQ(result.rounds, options.rounds);
+    EXPECT_EQ(result.late, result.early);
+    // Both versions served, or nothing was tested.
+    EXPECT_GT(result.answered_before, options.rounds / 4);
+    EXPECT_GT(result.refused_after, options.rounds / 4);
+}
+
+}  // namespace
+}  // namespace sgxdl::sqlite::test
