@@ -60,6 +60,10 @@ void Differ::choose_names() {
             name_of_[i] = fmt::format("{}@{}", base, n);
         }
     }
+    auto symbols = front::defined_names(new_);
+    for (Change& change : result_.changes) {
+        if (change.kind == ChangeKind::added) change.name = name_of_[symbols.at(change.built_name)];
+    }
 }
 
 // The included units and the literals that they use, wherever else those are defined too.

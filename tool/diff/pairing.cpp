@@ -281,19 +281,17 @@ class Refiner {
     void by_order() {
         for (const auto& [key, members] : groups()) {
             const auto& [in_a, in_b] = members;
-            if (in_a.empty() || in_b.empty()) continue;
+            if (in_a.empty() || in_b.empty() || a_.writable(in_a[0])) continue;
             std::multimap<std::string, uint32_t> known;
             for (uint32_t unit : in_a) known.emplace(signature(a_, unit, true), unit);
-            bool writable = a_.writable(in_a[0]);
             for (uint32_t unit : in_b) {
                 auto found = known.find(signature(b_, unit, false));
                 if (found == known.end()) continue;
-                if (writable && !share_user(found->second, unit)) continue;
                 pair(found->second, unit);
                 known.erase(found);
             }
             // Anonymous constants are what they contain; others may have changed.
-            if (writable || key == "r const") continue;
+            if (key == "r const") continue;
             size_t next = 0;
             for (uint32_t unit : in_b) {
                 if (b_.partner[unit] != no_index) continue;

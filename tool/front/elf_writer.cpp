@@ -54,6 +54,8 @@ class Writer {
         }
         write_text(".sgxdl.renamed", join(pairs));
         write_omitted();
+        // Tells linkers that this code needs no executable stack.
+        header(".note.GNU-stack", SHT_PROGBITS, 0, out_.size(), 0, 0, 0, 1, 0);
         write_symbols();
         return finish();
     }
@@ -80,7 +82,7 @@ class Writer {
             if (!section.relocations.empty()) relocated++;
         }
         auto count = static_cast<uint32_t>(image_.sections.size());
-        uint32_t special = (image_.notes.empty() ? 0u : 1u) + (image_.removed.empty() ? 0u : 1u) +
+        uint32_t special = 1 + (image_.notes.empty() ? 0u : 1u) + (image_.removed.empty() ? 0u : 1u) +
                   (image_.renamed.empty() ? 0u : 1u) + (image_.omitted.empty() ? 0u : 1u);
         symbol_table_ = first_section_ + count + relocated + special;
         extended_ = symbol_table_ + 3 >= SHN_LORESERVE;

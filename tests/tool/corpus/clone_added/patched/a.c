@@ -1,0 +1,7 @@
+__attribute__((noinline)) static int work0(int x) __asm__("work.constprop.1");
+static int work0(int x) { return x * 2 + 3; }
+__attribute__((noinline)) static int work1(int x) __asm__("work.constprop.0");
+static int work1(int x) { return x * 9 + 5; }
+__attribute__((noinline)) int user0(int x) { return work0(x) + 1; }
+__attribute__((noinline)) int user1(int x) { return work1(x) + 2; }
+int entry(void) { return user0(3) + user1(4); }

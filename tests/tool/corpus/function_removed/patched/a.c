@@ -1,0 +1,2 @@
+__attribute__((noinline)) int keep(int x) { return x + 1; }
+int entry(void) { return keep(1); }

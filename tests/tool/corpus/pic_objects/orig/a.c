@@ -1,0 +1,4 @@
+int factor = 3;
+__attribute__((noinline)) int scale(int x) { return x * factor; }
+int (*pick(void))(int) { return scale; }
+int entry(void) { factor++; return scale(14) + pick()(2); }

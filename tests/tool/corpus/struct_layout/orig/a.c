@@ -1,0 +1,5 @@
+struct shape { int kind; short value; short tail; };
+static struct shape one;
+__attribute__((noinline)) int get(struct shape *s) { return (int)s->value + s->tail; }
+__attribute__((noinline)) void set(struct shape *s, int x) { s->value = (short)x; s->tail = 3; }
+int entry(void) { struct shape local = one; set(&local, 30); return get(&local); }

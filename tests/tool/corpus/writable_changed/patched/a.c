@@ -1,0 +1,2 @@
+int table[4] = {1, 2, 3, 5};
+int entry(void) { return table[3]++; }
