@@ -165,6 +165,10 @@ void validate_relocations(const Image& image, const Section& section) {
             fail("{}+{:#x}: relocation names no symbol", section.name, relocation.offset);
         }
         const Symbol& symbol = image.symbols[relocation.symbol];
+        if (symbol.type == SymbolType::section && !symbol.defined()) {
+            fail("{}+{:#x}: refers to the start of an undefined section", section.name,
+                 relocation.offset);
+        }
         if (symbol.type == SymbolType::section &&
             image.sections[symbol.section].unit != section.unit) {
             fail("{}+{:#x}: refers into the middle of {} from another unit", section.name,
