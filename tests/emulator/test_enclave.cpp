@@ -218,7 +218,7 @@ void TestEnclave::build(const Options& options) {
     if (options.after_signing) options.after_signing(sigstruct);
     sgx_enclave_init init{reinterpret_cast<uint64_t>(&sigstruct)};
     init_error = sgxemu::ioctl(fd, SGX_IOC_ENCLAVE_INIT, &init);
-    if (!options.before_signing && !options.after_signing) {
+    if (!options.expect_refusal) {
         ASSERT_EQ(init_error, 0);
     }
 }
@@ -237,6 +237,16 @@ Entry TestEnclave::enter_at(uint64_t tcs_address, Op& op, uint32_t function) {
     Entry entry;
     entry.run.tcs = tcs_address;
     entry.returned = call_enter_enclave(&entry.run, &op, function);
+    return entry;
+}
+
+Entry TestEnclave::enter_with_handler(Op& op, size_t thread, sgx_enclave_user_handler_t handler,
+                                      uint64_t user_data) {
+    Entry entry;
+    entry.run.tcs = tcs(thread);
+    entry.run.user_handler = reinterpret_cast<uint64_t>(handler);
+    entry.run.user_data = user_data;
+    entry.returned = call_enter_enclave(&entry.run, &op, SGX_ENCLU_EENTER);
     return entry;
 }
 

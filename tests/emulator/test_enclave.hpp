@@ -67,6 +67,8 @@ struct Options {
     // Changes the SIGSTRUCT before and after it is signed.
     std::function<void(sgx_sigstruct&)> before_signing = {};
     std::function<void(sgx_sigstruct&)> after_signing = {};
+    // The test looks at init_error itself.
+    bool expect_refusal = false;
     // Changes the pages before they are added.
     std::function<void(std::vector<uint8_t>&)> edit_image = {};
 };
@@ -111,6 +113,9 @@ class TestEnclave {
     // Enters with the operation.
     Entry enter(Op& op, size_t thread = 0, uint32_t function = SGX_ENCLU_EENTER);
     Entry enter_at(uint64_t tcs, Op& op, uint32_t function = SGX_ENCLU_EENTER);
+
+    Entry enter_with_handler(Op& op, size_t thread, sgx_enclave_user_handler_t handler,
+                             uint64_t user_data);
 
     // After an exception in thread 0: ends the interrupted operation (at CSSA 1 rewrites its RIP,
     // then resumes it), so that the thread can be entered anew. The operation must still exist.
