@@ -90,8 +90,8 @@ void Builder::group() {
     check_table_users();
 }
 
-// A table in a unit is freed with it, so nothing that outlives the unit may point to it. Cut
-// tables (lay_out.cpp) may be used by their own function only: that is what makes the cut sure.
+// A table in a unit is freed with it, so nothing else may point to it. (The loader refuses it too.)
+// That cut tables (lay_out.cpp) are used by their own function only is what makes the cut sure.
 void Builder::check_table_users() {
     for (uint32_t i = 0; i < image_.sections.size(); i++) {
         const Section& section = image_.sections[i];
@@ -101,15 +101,10 @@ void Builder::check_table_users() {
             const Section& target = image_.sections[symbol.section];
             if (target.unit == section.unit || target.kind != SectionKind::read_only) continue;
             if (image_.units[target.unit].sections.size() == 1) continue;
-            bool cut = origin_[symbol.section] != 0 ||
-                       origin_end_[symbol.section] !=
-                           objects_[target.object].sections[target.object_section].size;
-            if (cut || section.kind == SectionKind::writable) {
-                refuse(i, relocation.offset,
-                       fmt::format("refers to a jump table in {} that belongs to another function "
-                                   "(compile with -ffunction-sections -fdata-sections)",
-                                   target.name));
-            }
+            refuse(i, relocation.offset,
+                   fmt::format("refers to a jump table in {} that belongs to another function "
+                               "(compile with -ffunction-sections -fdata-sections)",
+                               target.name));
         }
     }
 }
