@@ -21,41 +21,33 @@ void* map_records(size_t size) {
     return p == MAP_FAILED ? nullptr : p;
 }
 
-size_t hash_of(uintptr_t address) {
-    return (address * 0x9e3779b97f4a7c15u) >> 32;
-}
-
 }  // namespace
 
 bool EncluSites::contains(uintptr_t address) const {
-    size_t i = hash_of(address);
-    for (size_t probes = 0; probes < capacity; ++probes, ++i) {
-        // Relaxed: the byte that trapped was written before the site was entered, by a locked path.
-        const uintptr_t found = slot_[i % capacity].load(std::memory_order_relaxed);
-        if (found == address) return true;
-        if (found == 0) return false;
-    }
-    return false;
+    bool found = false;
+    for_each_in(address, address + 1, [&](uintptr_t) { found = true; });
+    return found;
 }
 
 bool EncluSites::insert(uintptr_t address) {
     if (contains(address)) return true;
-    if (count_.load(std::memory_order_relaxed) >= capacity / 2) return false;
-    size_t i = hash_of(address);
-    while (slot_[i % capacity].load(std::memory_order_relaxed) != 0)
-        ++i;
-    slot_[i % capacity].store(address, std::memory_order_relaxed);
-    count_.fetch_add(1, std::memory_order_relaxed);
-    return true;
+    for (size_t i = 0; i < capacity; ++i) {
+        if (slot_[i].load(std::memory_order_relaxed) != 0) continue;
+        slot_[i].store(address, std::memory_order_relaxed);
+        // Release: pairs with the acquire in for_each_in, which then sees the slot.
+        if (i >= used_.load(std::memory_order_relaxed)) {
+            used_.store(i + 1, std::memory_order_release);
+        }
+        return true;
+    }
+    return false;
 }
 
 void EncluSites::forget(uintptr_t begin, uintptr_t end) {
-    if (count_.load(std::memory_order_relaxed) == 0) return;
-    for (auto& slot : slot_) {
-        const uintptr_t address = slot.load(std::memory_order_relaxed);
-        if (address > removed && address >= begin && address < end) {
-            slot.store(removed, std::memory_order_relaxed);
-        }
+    const size_t used = used_.load(std::memory_order_relaxed);
+    for (size_t i = 0; i < used; ++i) {
+        const uintptr_t address = slot_[i].load(std::memory_order_relaxed);
+        if (address >= begin && address < end) slot_[i].store(0, std::memory_order_relaxed);
     }
 }
 

@@ -36,29 +36,29 @@ inline void restore_enclu_byte(uint8_t& byte) {
     if (byte == hlt_byte) byte = enclu_first_byte;
 }
 
-// Addresses whose ENCLU was rewritten to HLT. Only grows (a page's removal takes its sites out by
-// marking them); read without a lock.
+// Addresses whose ENCLU was rewritten to HLT: an enclave has a handful. Written under the enclave's
+// lock, read without it.
 class EncluSites {
  public:
     bool contains(uintptr_t address) const;
     // False when the table is full; then the site simply goes on to trap as #UD.
     bool insert(uintptr_t address);
+    // Forgets the sites in [begin, end).
+    void forget(uintptr_t begin, uintptr_t end);
     // Calls f(address) for each site in [begin, end).
     template <class F>
     void for_each_in(uintptr_t begin, uintptr_t end, F f) const {
-        if (count_.load(std::memory_order_relaxed) == 0) return;
-        for (const auto& slot : slot_) {
-            const uintptr_t address = slot.load(std::memory_order_relaxed);
+        const size_t used = used_.load(std::memory_order_acquire);
+        for (size_t i = 0; i < used; ++i) {
+            const uintptr_t address = slot_[i].load(std::memory_order_relaxed);
             if (address >= begin && address < end) f(address);
         }
     }
-    void forget(uintptr_t begin, uintptr_t end);
 
  private:
-    static constexpr size_t capacity = 512;
-    static constexpr uintptr_t removed = 1;
-    std::array<std::atomic<uintptr_t>, capacity> slot_{};
-    std::atomic<size_t> count_{0};
+    static constexpr size_t capacity = 64;
+    std::array<std::atomic<uintptr_t>, capacity> slot_{};  // 0: free
+    std::atomic<size_t> used_{0};                          // one past the last slot in use
 };
 
 class Enclave {

@@ -154,6 +154,7 @@ void TestEnclave::build(const Options& options) {
     fd = sgxemu::open();
     ASSERT_GE(fd, 0);
     const size_t size = options.pages * page;
+    elrange_size = size;
     void* area = sgxemu::mmap(nullptr, 2 * size, PROT_NONE, MAP_SHARED, fd, 0);
     ASSERT_NE(area, MAP_FAILED);
     const auto begin = reinterpret_cast<uint64_t>(area);
@@ -226,7 +227,7 @@ void TestEnclave::build(const Options& options) {
 TestEnclave::~TestEnclave() {
     if (fd >= 0) sgxemu::close(fd);
     // The mappings hold the enclave, too.
-    if (base != 0) sgxemu::munmap(reinterpret_cast<void*>(base), dynamic_page * 2 * page);
+    if (base != 0) sgxemu::munmap(reinterpret_cast<void*>(base), elrange_size);
 }
 
 uint64_t TestEnclave::entry_offset() const {

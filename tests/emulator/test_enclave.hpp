@@ -93,6 +93,7 @@ class TestEnclave {
 
     int fd = -1;
     uint64_t base = 0;
+    size_t elrange_size = 0;
     std::array<uint8_t, 32> mrenclave{};  // computed here
 
     uint64_t at(size_t page_index, size_t offset = 0) const {
