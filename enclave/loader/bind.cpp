@@ -158,8 +158,10 @@ Result<void> Operation::check_relocation(const Definition& d, const Piece& piece
         case Target::Kind::unused:
         case Target::Kind::undefined:
             return refuse("names a symbol that cannot be reached");
-        case Target::Kind::zero:
         case Target::Kind::import:
+            if (branch && !target.function) return refuse("branches to an object");
+            return {};
+        case Target::Kind::zero:
             return {};
         case Target::Kind::section: {
             if (relocation_uses_got(type) || branch) return refuse("wants a named symbol");
