@@ -2,8 +2,6 @@
 
 #include <cstdio>
 #include <cstdlib>
-#include <filesystem>
-#include <fstream>
 #include <set>
 
 #include "tests/loader/relocation_cases.hpp"
@@ -48,25 +46,6 @@ std::vector<char> join(const std::vector<std::string>& names) {
 std::vector<std::string>* current_log = nullptr;
 
 }  // namespace
-
-Workspace::Workspace() {
-    char pattern[] = "/tmp/sgxdl-test-XXXXXX";
-    if (!mkdtemp(pattern)) abort();
-    directory_ = pattern;
-}
-
-Workspace::~Workspace() {
-    std::filesystem::remove_all(directory_);
-}
-
-std::string Workspace::compile(const std::string& name, const std::string& source,
-                               const std::string& flags) {
-    const std::string input = path(name), object = path(name + ".o");
-    std::ofstream(input) << source;
-    const std::string command = "gcc -w " + flags + " -c " + input + " -o " + object;
-    EXPECT_EQ(system(command.c_str()), 0) << command << "\n" << source;
-    return object;
-}
 
 std::ostream& operator<<(std::ostream& out, const Footprint& f) {
     return out << "{pages " << f.pages << ", heap blocks " << f.heap_blocks << ", stubs " << f.stubs
@@ -184,9 +163,13 @@ Outcome LoaderTest::finish() {
 
 Outcome LoaderTest::apply(const std::vector<uint8_t>& bundle,
                           const std::vector<std::string>& names) {
+    return apply_raw(bundle, join(names));
+}
+
+Outcome LoaderTest::apply_raw(const std::vector<uint8_t>& bundle, const std::vector<char>& names) {
     sgxdl_bundle_header header{};
     memcpy(&header, bundle.data(), std::min(bundle.size(), sizeof header));
-    auto begun = loader_->begin_bundle(header, join(names));
+    auto begun = loader_->begin_bundle(header, names);
     if (!begun) return {begun.error(), {}};
     for (size_t at = sizeof header; at < bundle.size(); at += 4096) {
         auto fed = loader_->feed({bundle.data() + at, std::min<size_t>(4096, bundle.size() - at)});

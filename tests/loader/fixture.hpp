@@ -11,25 +11,10 @@
 
 #include "enclave/hosted/hosted_platform.hpp"
 #include "enclave/loader/loader.hpp"
+#include "tests/loader/workspace.hpp"
 #include "tool/front/bundle.hpp"
 
 namespace sgxdl::test {
-
-// Where a test's sources and objects go; removed with the object.
-class Workspace {
- public:
-    Workspace();
-    ~Workspace();
-    std::string path(const std::string& name) const { return directory_ + "/" + name; }
-    // Compiles C (or assembler, by the name's ending) with gcc; fails the test when it does not
-    // compile.
-    std::string compile(
-        const std::string& name, const std::string& source,
-        const std::string& flags = "-O2 -g -fPIE -ffunction-sections -fdata-sections");
-
- private:
-    std::string directory_;
-};
 
 // What an operation ended with: an error, or the progress of a finished one.
 struct Outcome {
@@ -55,9 +40,8 @@ class LoaderTest : public ::testing::Test {
     ~LoaderTest() override;
 
     // A signed bundle of C source, as `pack` makes it.
-    std::vector<uint8_t> module(
-        const std::string& name, const std::string& source,
-        const std::string& flags = "-O2 -g -fPIE -ffunction-sections -fdata-sections");
+    std::vector<uint8_t> module(const std::string& name, const std::string& source,
+                                const std::string& flags = default_flags);
     std::vector<uint8_t> module_of(const std::string& name,
                                    const std::vector<std::string>& objects);
     // A signed patch: the whole of `source`'s units become definitions of the patch. (The differ
@@ -70,6 +54,8 @@ class LoaderTest : public ::testing::Test {
                                uint64_t security_version = 1);
 
     Outcome apply(const std::vector<uint8_t>& bundle, const std::vector<std::string>& names = {});
+    // The same with the list of names as it crosses the border.
+    Outcome apply_raw(const std::vector<uint8_t>& bundle, const std::vector<char>& names);
     Outcome extend(const std::string& module, const std::vector<std::string>& names);
     Outcome rollback(const std::string& module);
     Outcome unload(const std::string& module, const std::vector<std::string>& names = {},
