@@ -41,7 +41,7 @@ uint64_t constants(const front::Image& image, const front::Extent& extent) {
 const std::vector<std::string> three = {"sqlite3_complete", "sqlite3_strlike", "sqlite3_snprintf"};
 
 TEST(ByFunction, ThreeFunctionsBringInExactlyWhatTheyReach) {
-    const auto target = make_hosted_target("sqlite", bundle("vendor.pub"));
+    const auto target = make_target();
     const front::Bundle whole = open(bundle("sqlite-b.sgxm"));
     const front::Extent expected = front::reach(whole.image, three);
 

@@ -5,7 +5,6 @@
 #include <fstream>
 #include <iterator>
 #include <mutex>
-#include <ostream>
 #include <stdexcept>
 #include <thread>
 
@@ -13,16 +12,11 @@
 #include "enclave/loader/loader.hpp"
 #include "examples/sqlite/enclave/session.hpp"
 #include "examples/sqlite/interface.hpp"
+#include "tests/sqlite/paths.hpp"
 #include "tests/sqlite/target.hpp"
 #include "tool/front/bundle.hpp"
 
 namespace sgxdl::sqlite::test {
-
-std::ostream& operator<<(std::ostream& out, const Footprint& f) {
-    return out << "pages " << f.pages << " (code " << f.code_pages << "), heap " << f.heap_blocks
-               << ", stubs " << f.stubs << ", units " << f.units << ", generations "
-               << f.generations;
-}
 
 namespace {
 
@@ -206,9 +200,8 @@ class HostedTarget : public Target {
 
 }  // namespace
 
-std::unique_ptr<Target> make_hosted_target(const std::string& product,
-                                           const std::string& public_key_file) {
-    return std::make_unique<HostedTarget>(product, public_key_file);
+std::unique_ptr<Target> make_target() {
+    return std::make_unique<HostedTarget>("sqlite", bundle("vendor.pub"));
 }
 
 }  // namespace sgxdl::sqlite::test

@@ -11,7 +11,7 @@ namespace {
 TEST(Loaded, AnswersAreThoseOfTheNativeBuilds) {
     for (const std::string state : {"a", "b", "c"}) {
         SCOPED_TRACE(state);
-        const auto target = make_hosted_target("sqlite", bundle("vendor.pub"));
+        const auto target = make_target();
         const Change loaded = target->apply(bundle("sqlite-" + state + ".sgxm"));
         ASSERT_TRUE(loaded.ok()) << loaded.error;
         EXPECT_GT(loaded.functions, 1700u);

@@ -1,4 +1,4 @@
-// Stress on the hosted platform; the enclave's is in enclave_test.cpp.
+// The stress test, with figures.
 #include "tests/sqlite/stress.hpp"
 
 #include <gtest/gtest.h>
@@ -11,7 +11,7 @@ namespace sgxdl::sqlite::test {
 namespace {
 
 TEST(Stress, FixAppliedAndRolledBackUnderQueries) {
-    const auto target = make_hosted_target("sqlite", bundle("vendor.pub"));
+    const auto target = make_target();
     for (const char* file : {"sqlite-a.sgxm", "patch-ab.sgxp"}) {
         const Change change = target->apply(bundle(file));
         ASSERT_TRUE(change.ok()) << file << ": " << change.error;

@@ -53,8 +53,7 @@ class Target {
     virtual Footprint footprint() = 0;
 };
 
-// The loader core in this process.
-std::unique_ptr<Target> make_hosted_target(const std::string& product,
-                                           const std::string& public_key_file);
+// A fresh target. Each test program is linked with one kind: enclave_target.cpp or hosted_target.cpp.
+std::unique_ptr<Target> make_target();
 
 }  // namespace sgxdl::sqlite::test
