@@ -151,7 +151,7 @@ void Loader::abandon() {
     if (lock) state_->end_operation();
 }
 
-// A copy that lives in generations [birth, death) is freed when no pin lies in there; a
+// A copy that pins in [from, until) can reach is freed when there is none; a
 // generation's table when no pin names it. Bounded: a number of copies, then one run of pages.
 bool Loader::reclaim() {
     constexpr size_t copies_per_call = 512;
@@ -165,7 +165,7 @@ bool Loader::reclaim() {
     for (size_t looked = 0; looked < copies_per_call && looked < core.retired.size(); ++looked) {
         if (at >= core.retired.size()) at = 0;
         Instance* instance = core.retired[at];
-        if (core.generations.reachable(instance->birth, instance->until)) {
+        if (core.generations.reachable(instance->from, instance->until)) {
             ++at;
             continue;
         }

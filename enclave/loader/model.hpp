@@ -123,9 +123,11 @@ struct Instance {
     const Definition* definition = nullptr;  // holds a reference to its bundle
     uint64_t birth = 0;                      // 0: back-filled into every older generation
     uint64_t death = forever;
-    uint64_t until = forever;   // freed when no pin lies in [birth, until)
-    bool needed = false;        // scratch of publishing: a removed function is bound to it
-    uintptr_t address[2] = {};  // of each Part
+    uint64_t from = 0;            // freed when no pin lies in [from, until): birth, or 0 when a
+    uint64_t until = forever;     // back-filled function is bound to it
+    Instance* reached = nullptr;  // scratch of publishing: list
+    bool needed = false;          // scratch of publishing: a removed function is bound to it
+    uintptr_t address[2] = {};    // of each Part
 };
 
 struct Unit {

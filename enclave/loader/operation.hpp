@@ -129,6 +129,7 @@ class Operation {
     bool stays_removed(const Unit& unit) const;
     bool reserve_kept();
     void keep_for_removed();
+    void keep_for_older_pins();
     void log_stage();
 
     Core& core_;

@@ -141,6 +141,29 @@ void Operation::keep_for_removed() {
     }
 }
 
+// A back-filled function can be entered under any older pin, and with it all that it is bound to:
+// that stays for pins below its own birth, too (model/: BACKFILLED_NOT_BOUND).
+void Operation::keep_for_older_pins() {
+    Instance* list = nullptr;
+    auto reach = [&list](Instance* instance) {
+        instance->from = 0;
+        instance->reached = list;
+        list = instance;
+    };
+    for (uint32_t index : link_) {
+        if (Instance* instance = module_->units[index].live; instance->from == 0) reach(instance);
+    }
+    while (Instance* instance = list) {
+        list = instance->reached;
+        const Definition& d = *instance->definition;
+        for (uint32_t e = 0; e < d.edge_count; ++e) {
+            const uint32_t to = module_->symbols[d.bundle->edges[d.first_edge + e]].unit;
+            Instance* target = module_->units[to].live;
+            if (target && target->from != 0) reach(target);
+        }
+    }
+}
+
 void Operation::publish_units(uint64_t number) {
     if (needed_.capacity()) keep_for_removed();
     auto retire = [&](Unit& unit) {
@@ -168,7 +191,7 @@ void Operation::publish_units(uint64_t number) {
         Unit& unit = module_->units[index];
         const Definition& d = *unit.next->definition;
         // A unit that no older generation has was back-filled into all of them.
-        unit.next->birth = unit.live ? number : 0;
+        unit.next->birth = unit.next->from = unit.live ? number : 0;
         if (unit.live) retire(unit);
         unit.live = unit.next;
         unit.next = nullptr;
@@ -180,6 +203,7 @@ void Operation::publish_units(uint64_t number) {
     }
     for (Instance* instance : needed_)
         instance->needed = false;
+    keep_for_older_pins();
     for (uint32_t index : touched_) {
         Unit& unit = module_->units[index];
         if (kind_ == Kind::unload) {

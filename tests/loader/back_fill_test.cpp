@@ -1,5 +1,5 @@
-// Functions that are newer than a thread's pin (C9 of docs/consistency-model.md): what they are bound
-// to lives as long as a pin can reach them.
+// Functions that are newer than a thread's pin (C9 of docs/consistency-model.md): what they are
+// bound to lives as long as a pin can reach them.
 #include "tests/loader/fixture.hpp"
 
 namespace sgxdl::test {
@@ -10,14 +10,13 @@ namespace {
 // `value` is what leaf adds. With `fresh`, a function that is bound to leaf directly.
 std::string source(int value, bool fresh) {
     return "__attribute__((noinline)) int leaf(int x) { __asm__ volatile(\"\"); return x + " +
-           std::to_string(value) + "; }\n" +
-           "int top(int x) { return leaf(x) * 2; }\n" +
+           std::to_string(value) + "; }\n" + "int top(int x) { return leaf(x) * 2; }\n" +
            (fresh ? "int fresh(int x) { return leaf(x) * 3; }\n" : "");
 }
 }  // namespace
 
-// model/: BACKFILLED_NOT_BOUND. The pin is older than both patches; `fresh` came with the first, and
-// the copy of leaf that it is bound to is replaced by the second.
+// model/: BACKFILLED_NOT_BOUND. The pin is older than both patches; `fresh` came with the first,
+// and the copy of leaf that it is bound to is replaced by the second.
 TEST_F(BackFill, WhatANewFunctionIsBoundToStaysForOlderPins) {
     const auto base = module("m", source(1, false));
     ASSERT_TRUE(apply(base).ok());
@@ -30,6 +29,7 @@ TEST_F(BackFill, WhatANewFunctionIsBoundToStaysForOlderPins) {
     const Outcome second = apply(patch("m", first, source(100, true), 1, {"leaf"}));
     ASSERT_TRUE(second.ok()) << second.text();
     reclaim_all();
+    EXPECT_EQ(loader().info().units_live, 7u) << "leaf, top; leaf, fresh; leaf, top, fresh";
     EXPECT_EQ(fresh(5), 45) << "still, and its leaf is there";
     pin.reset();
     reclaim_all();
@@ -53,6 +53,7 @@ TEST_F(BackFill, WhatAnExtensionIsBoundToStaysForOlderPins) {
     EXPECT_EQ(fresh(5), 45);
     ASSERT_TRUE(apply(patch("m", first, source(100, true), 1, {"leaf"})).ok());
     reclaim_all();
+    EXPECT_EQ(loader().info().units_live, 7u);
     EXPECT_EQ(fresh(5), 45);
     pin.reset();
     reclaim_all();
