@@ -35,13 +35,25 @@ bool keep(OperationReport& report, const CallOutcome& outcome) {
     return static_cast<bool>(outcome);
 }
 
+// The loader answers busy while another thread is inside it for the length of a call, housekeeping's
+// or a query's: asks again. Operations themselves are one at a time (Impl::operation).
+template <class Call, class... Arguments>
+auto call_when_free(Enclave& enclave, const Arguments&... arguments) {
+    const Clock::time_point begin = Clock::now();
+    for (;;) {
+        auto reply = enclave.call<Call>(arguments...);
+        if (reply.status != static_cast<Status>(Code::busy) || since(begin) > 2000) return reply;
+        sched_yield();
+    }
+}
+
 // Steps the operation in flight to its end.
 void finish(Enclave& enclave, OperationReport& report, const ProgressCallback& callback,
             Clock::time_point begin) {
     uint32_t stage = static_cast<uint32_t>(Stage::receiving);
     for (;;) {
         const Clock::time_point slice = Clock::now();
-        const Reply<WireProgress> reply = enclave.call<StepOperation>();
+        const Reply<WireProgress> reply = call_when_free<StepOperation>(enclave);
         const double took = since(slice);
         if (stage < report.stage_ms.size()) report.stage_ms[stage] += took;
         if (!keep(report, reply)) break;
@@ -66,18 +78,18 @@ OperationReport Enclave::load_bundle(std::span<const uint8_t> bundle,
     OperationReport report;
     const size_t header = std::min(bundle.size(), sizeof(sgxdl_bundle_header));
     const std::string names = packed(functions);
-    if (!keep(report, call<BeginBundle>(bundle.first(header), names))) return report;
+    if (!keep(report, call_when_free<BeginBundle>(*this, bundle.first(header), names))) return report;
     for (size_t at = header; at < bundle.size(); at += max_chunk_size) {
         const size_t part = std::min(bundle.size() - at, max_chunk_size);
-        if (!keep(report, call<FeedBundle>(bundle.subspan(at, part)))) {
-            (void)call<AbandonOperation>();
+        if (!keep(report, call_when_free<FeedBundle>(*this, bundle.subspan(at, part)))) {
+            (void)call_when_free<AbandonOperation>(*this);
             return report;
         }
         sched_yield();
     }
     report.transfer_ms = since(begin);
     finish(*this, report, progress, begin);
-    if (!report) (void)call<AbandonOperation>();
+    if (!report) (void)call_when_free<AbandonOperation>(*this);
     impl_->poke();
     return report;
 }
@@ -100,7 +112,7 @@ OperationReport Enclave::extend(const std::string& module,
     std::lock_guard guard(impl_->operation);
     const Clock::time_point begin = Clock::now();
     OperationReport report;
-    if (!keep(report, call<BeginExtend>(with_nul(module), packed(functions)))) return report;
+    if (!keep(report, call_when_free<BeginExtend>(*this, with_nul(module), packed(functions)))) return report;
     finish(*this, report, {}, begin);
     impl_->poke();
     return report;
@@ -110,7 +122,7 @@ OperationReport Enclave::rollback(const std::string& module, const ProgressCallb
     std::lock_guard guard(impl_->operation);
     const Clock::time_point begin = Clock::now();
     OperationReport report;
-    if (!keep(report, call<BeginRollback>(with_nul(module)))) return report;
+    if (!keep(report, call_when_free<BeginRollback>(*this, with_nul(module)))) return report;
     finish(*this, report, progress, begin);
     impl_->poke();
     return report;
@@ -121,18 +133,18 @@ OperationReport Enclave::unload(const std::string& module, std::span<const std::
     std::lock_guard guard(impl_->operation);
     const Clock::time_point begin = Clock::now();
     OperationReport report;
-    if (!keep(report, call<BeginUnload>(with_nul(module), packed(functions), force))) return report;
+    if (!keep(report, call_when_free<BeginUnload>(*this, with_nul(module), packed(functions), force))) return report;
     finish(*this, report, {}, begin);
     impl_->poke();
     return report;
 }
 
-Reply<WireLoaderInfo> Enclave::info() { return call<GetLoaderInfo>(); }
+Reply<WireLoaderInfo> Enclave::info() { return call_when_free<GetLoaderInfo>(*this); }
 
 std::vector<WireModuleInfo> Enclave::modules() {
     std::vector<WireModuleInfo> list;
     for (uint32_t index = 0;; ++index) {
-        const Reply<WireModuleInfo> reply = call<GetModuleInfo>(index);
+        const Reply<WireModuleInfo> reply = call_when_free<GetModuleInfo>(*this, index);
         if (!reply) return list;
         list.push_back(reply.value);
     }
