@@ -80,6 +80,10 @@ const void* Enclave::base() const { return reinterpret_cast<void*>(impl_->mappin
 uint64_t Enclave::size() const { return impl_->mapping->size(); }
 uint32_t Enclave::thread_count() const { return impl_->image.header.thread_count; }
 
+uint64_t Enclave::tcs_offset(uint32_t thread) const {
+    return impl_->image.header.tcs_offset + thread * impl_->image.header.tcs_stride;
+}
+
 std::optional<Crash> Enclave::crash() const {
     std::lock_guard guard(impl_->crash_lock);
     return impl_->crash;

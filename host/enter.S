@@ -8,7 +8,6 @@
 
         .text
         .globl  sgxdl_host_enter
-        .hidden sgxdl_host_enter
         .type   sgxdl_host_enter, @function
 sgxdl_host_enter:
         .cfi_startproc

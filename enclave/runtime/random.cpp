@@ -6,6 +6,7 @@
 
 #include <sodium/randombytes.h>
 
+#include <cerrno>
 #include <cstring>
 
 #include "enclave/runtime/crash.hpp"
@@ -87,6 +88,14 @@ void randombytes_stir(void) {}
 int randombytes_close(void) { return 0; }
 const char* randombytes_implementation_name(void) { return "rdseed"; }
 int randombytes_set_implementation(randombytes_implementation*) { return -1; }
+
+int getentropy(void* to, size_t bytes) {
+    if (bytes > 256 || !sgxdl::random_bytes(to, bytes)) {
+        errno = EIO;
+        return -1;
+    }
+    return 0;
+}
 
 // From libsodium's runtime.o, which executes CPUID. All features absent: portable code.
 int _sodium_runtime_get_cpu_features(void) { return 0; }

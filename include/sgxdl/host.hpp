@@ -121,6 +121,7 @@ class Enclave {
     const void* base() const;                    // of ELRANGE
     uint64_t size() const;                       // of ELRANGE, bytes
     uint32_t thread_count() const;
+    uint64_t tcs_offset(uint32_t thread) const;  // in ELRANGE; for tests that enter by themselves
     std::optional<Crash> crash() const;          // set when the enclave is dead
 
     // --- calls
