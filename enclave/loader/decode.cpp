@@ -202,7 +202,8 @@ Result<void> Decoder::add_definition(uint32_t first, uint32_t count, UnitKind ki
         const auto part = static_cast<size_t>(piece.part);
         piece.definition = static_cast<uint32_t>(b_.definitions.size());
         piece.offset = align_up(d.size[part], piece.alignment);
-        d.size[part] = piece.offset + piece.size;
+        // Compilers make sections of no size; each needs an address of its own all the same.
+        d.size[part] = piece.offset + (piece.size ? piece.size : 1);
         if (piece.alignment > d.alignment[part]) d.alignment[part] = piece.alignment;
     }
     if (d.size[0] > (1u << 30) || d.size[1] > (1u << 30))
