@@ -36,7 +36,7 @@ Result<void> Operation::bind_definition(Definition& d) {
     if (name < old_symbols_) {
         d.unit = module_->symbols[name].unit;
         const Unit& unit = module_->units[d.unit];
-        if (unit.name_symbol != name || (unit.definition && unit.definition->kind != d.kind)) {
+        if (unit.name_symbol != name || unit.kind != d.kind) {
             return make_error(Code::not_normal_form, "'%s' is another kind of unit in the module",
                               module_->symbols[name].name.data());
         }
@@ -44,6 +44,7 @@ Result<void> Operation::bind_definition(Definition& d) {
         d.unit = static_cast<uint32_t>(module_->units.size());
         Unit made;
         made.name_symbol = name;
+        made.kind = d.kind;
         if (!module_->units.push(made)) return make_error(Code::no_memory, "unit records");
     }
     for (uint32_t s = d.first_symbol; s != none; s = bundle_->symbols[s].next_in_definition) {
@@ -187,10 +188,7 @@ Result<void> Operation::check_relocation(const Definition& d, const Piece& piece
         return {};
     }
     if (branch) return refuse("branches to an object");
-    const Definition* target_definition = module_->units[to].definition;
-    UnitKind kind = target_definition ? target_definition->kind : UnitKind::data;
-    if (const uint32_t local = bundle_->names.find(symbol.name); local != none)
-        kind = bundle_->definitions[bundle_->symbols[local].definition].kind;
+    const UnitKind kind = module_->units[to].kind;
     if (other && kind == UnitKind::text) return refuse("uses a table of another unit");
     if (other && kind == UnitKind::constant) return add_edge(target.index);
     return {};

@@ -137,7 +137,8 @@ struct Unit {
     Instance* next = nullptr;
     uint32_t mark = 0;  // scratch of the operation in flight
     uint32_t name_symbol = none;
-    bool root = false;     // asked for by name, or by loading the whole module
+    UnitKind kind = UnitKind::text;  // for life
+    bool root = false;               // asked for by name, or by loading the whole module
     bool removed = false;  // the present build does not have it; kept for its stub or address
     bool next_removed = false;
     uint64_t removed_at = 0;  // generation that first did not have it

@@ -149,6 +149,7 @@ class Operation {
     // Ends of the module's arrays before the operation.
     size_t old_symbols_ = 0, old_units_ = 0, old_imports_ = 0, old_names_ = 0;
 
+    Vec<uint32_t> roots_;                    // units that are asked for
     Vec<uint32_t> touched_;                  // units with next_definition or next_removed
     Vec<uint32_t> link_;                     // units to link, in link order
     Vec<uint32_t> dropped_;                  // units whose live copy ends

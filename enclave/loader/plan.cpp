@@ -228,16 +228,18 @@ Result<bool> Operation::close_over(Budget& budget) {
 
 // --- what else must be loaded -------------------------------------------------------------------
 
-Result<bool> Operation::choose_roots(Budget&) {
-    if (names_.empty()) {
-        module_->whole = true;
-        for (uint32_t i = 0; i < module_->units.size(); ++i) {
-            Unit& unit = module_->units[i];
-            if (!effective(unit) || unit.removed) continue;
-            unit.root = true;
-            if (!unit.live) SGXDL_TRY(mark_for_link(i));
-        }
-        return true;
+// Units that are asked for; publishing writes it down.
+Result<bool> Operation::choose_roots(Budget& budget) {
+    auto choose = [&](uint32_t index) -> Result<void> {
+        if (!roots_.push(index)) return make_error(Code::no_memory, "list of units");
+        if (!module_->units[index].live) SGXDL_TRY(mark_for_link(index));
+        return {};
+    };
+    for (; names_.empty() && cursor_ < module_->units.size(); ++cursor_) {
+        if (budget.spent()) return false;
+        budget.spend(Budget::record / 4);
+        const Unit& unit = module_->units[cursor_];
+        if (effective(unit) && !unit.removed) SGXDL_TRY(choose(static_cast<uint32_t>(cursor_)));
     }
     const NameMap& names = new_module_ ? bundle_->names : module_->names;
     for (size_t at = 0; at < names_.size();) {
@@ -248,20 +250,18 @@ Result<bool> Operation::choose_roots(Budget&) {
         if (index == none || !effective(module_->units[index]) || module_->units[index].removed)
             return make_error(Code::no_such_symbol, "'%s' in module '%s'", name.data(),
                               module_->name.data());
-        module_->units[index].root = true;
-        if (!module_->units[index].live) SGXDL_TRY(mark_for_link(index));
+        SGXDL_TRY(choose(index));
     }
     return true;
 }
 
 // Everything that the units to link refer to, in any way, is loaded too.
 Result<bool> Operation::reach(Budget& budget) {
-    if (cursor_ == 0 && module_->whole) {
-        for (uint32_t index : touched_) {
-            if (!module_->units[index].live && module_->units[index].next_definition &&
-                !module_->units[index].next_removed)
-                SGXDL_TRY(mark_for_link(index));
-        }
+    for (size_t i = 0; cursor_ == 0 && i < touched_.size(); ++i) {
+        const Unit& unit = module_->units[touched_[i]];
+        const bool asked_for = unit.root || (module_->whole && touched_[i] >= old_units_);
+        if (asked_for && !unit.live && unit.next_definition && !unit.next_removed)
+            SGXDL_TRY(mark_for_link(touched_[i]));
     }
     for (; cursor_ < link_.size(); ++cursor_) {
         if (budget.spent()) return false;

@@ -211,14 +211,13 @@ void Operation::publish_units(uint64_t number) {
             continue;
         }
         unit.removed = unit.next_removed;
+        if (module_->whole && index >= old_units_) unit.root = true;
         const Definition* old = unit.definition;
         const Definition* next = unit.next_definition;
         if (!next && (unit.live || !unit.removed)) continue;
-        if (old && old->kind == UnitKind::text) {
-            for (uint32_t s = old->first_symbol; s != none;
-                 s = old->bundle->symbols[s].next_in_definition)
-                module_->symbols[old->bundle->symbols[s].id].piece = none;
-        }
+        for (uint32_t s = old ? old->first_symbol : none; s != none;
+             s = old->bundle->symbols[s].next_in_definition)
+            module_->symbols[old->bundle->symbols[s].id].piece = none;
         if (next) {
             reference(next->bundle);
             for (uint32_t s = next->first_symbol; s != none;
@@ -264,6 +263,9 @@ Result<bool> Operation::publish(Budget&) {
         const bool room = module_->blocks.push(block);
         SGXDL_ASSERT(room);
     }
+    for (uint32_t index : roots_)
+        module_->units[index].root = true;
+    if (kind_ == Kind::extend && names_.empty()) module_->whole = true;
     if (kind_ == Kind::unload && names_.empty()) module_->unloading = true;
     if (generations.pending()) generations.publish();
     progress_.generation = generations.current()->number;
