@@ -389,7 +389,7 @@ const Row relocation_rows[] = {
      [](Draft& d) { d.rela_to(".text.run", "limits").r_addend = 1ll << 31; }},
     {"AddendOverflowsDownwards", Code::relocation_overflow, "'run': R_X86_64_PC32: target 0x",
      module, [](Draft& d) { d.rela_to(".text.run", "limits").r_addend = INT64_MIN; }},
-    {"AddendOverflowsInAPatch", Code::relocation_overflow, "'fresh': R_X86_64_PC32", patch,
+    {"AddendOverflowsInAPatch", Code::relocation_overflow, "'fresh': R_X86_64_", patch,
      [](Draft& d) { d.rela_to(".text.fresh", "zeroed").r_addend = INT64_MAX; }},
     {"RelocationsOfAnotherSymbolTable", Code::bad_elf, "is not the symbol table", module,
      [](Draft& d) { d.section(".rela.text.run").sh_link = d.find(".strtab"); }},
@@ -489,7 +489,8 @@ const Row patch_rows[] = {
          d.header.kind = SGXDL_BUNDLE_MODULE;
          memset(d.header.predecessor, 0, sizeof d.header.predecessor);
          // What a patch may take from its module, a module must have.
-         for (const char* name : {"pick", "zeroed", "counter", "limits"})
+         d.rename("pick", "imported");
+         for (const char* name : {"zeroed", "counter", "limits"})
              d.rename(name, "imported_object");
      }},
 };
