@@ -185,7 +185,14 @@ Result<void> Generations::prepare() {
     SGXDL_ASSERT(!pending_);
     Generation* next = create<Generation>();
     if (!next) return make_error(Code::no_memory, "generation");
-    if (auto made = new_table(*next); !made) {
+    auto made = new_table(*next);
+    if (!made) {
+        // Tables of generations that nobody is pinned to may take up the room.
+        scan();
+        collect();
+        made = new_table(*next);
+    }
+    if (!made) {
         destroy(next);
         return made;
     }

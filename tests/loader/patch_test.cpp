@@ -80,6 +80,22 @@ TEST_F(Patch, ThousandRoundsLeaveWhatTenDid) {
     EXPECT_EQ(symbol<int(int)>("m", "top"), top);
 }
 
+// A host that never reclaims costs memory, but not the next patch: each generation's table takes
+// address space, and the arena has room for fewer than 256 of them.
+TEST_F(Patch, TablesOfOldGenerationsMakeRoomForNewOnes) {
+    auto base = module("m", chain(100));
+    auto change = patch("m", base, chain(300), SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"leaf"});
+    ASSERT_TRUE(apply(base).ok());
+    for (int round = 0; round < 150; round++) {
+        auto patched = apply(change);
+        ASSERT_TRUE(patched.ok()) << round << ": " << patched.text();
+        auto back = rollback("m");
+        ASSERT_TRUE(back.ok()) << round << ": " << back.text();
+    }
+    reclaim_all();
+    EXPECT_EQ(footprint().generations, 1u);
+}
+
 TEST_F(Patch, ParkedThreadHoldsOnlyWhatItReaches) {
     auto base = module("m", chain(100));
     auto change = patch("m", base, chain(300), SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"leaf"});
