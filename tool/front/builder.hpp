@@ -78,7 +78,7 @@ class Builder {
     void lay_out_symbols();
     void lay_out_common();
     uint32_t new_symbol(Symbol symbol);
-    void note_producers();
+    void note_compilers();
     // literals
     static std::vector<uint64_t> cut_pieces(const InputSection& section, const std::string& where);
     uint32_t literal(const InputSection& section, uint64_t begin, uint64_t end);

@@ -16,7 +16,8 @@ namespace sgxdl::front {
 // Walks the modules (objects) of one libdwfl session.
 class DebugReader {
  public:
-    DebugReader(DebugInfo& info, bool types) : info_(info), types_(types) {}
+    DebugReader(DebugInfo& info, DebugInfo::Detail detail)
+        : info_(info), everything_(detail == DebugInfo::Detail::everything) {}
 
     void read(const std::string& path) {
         static const Dwfl_Callbacks callbacks = {
@@ -80,6 +81,7 @@ class DebugReader {
             const char* producer =
                 dwarf_formstring(dwarf_attr(&die, DW_AT_producer, &attribute));
             if (producer) info_.producers_.insert(producer);
+            if (!everything_) continue;
             read_lines(die);
             function_.clear();
             walk(die, 0);
@@ -237,10 +239,10 @@ class DebugReader {
                 continue;
             }
             if (tag == DW_TAG_inlined_subroutine) add_inlined_call(&child);
-            if (types_ && is_record(tag)) {
+            if (is_record(tag)) {
                 std::string name = name_of(&child);
                 if (!name.empty()) add_layout(&child, record_name(&child, name));
-            } else if (types_ && tag == DW_TAG_typedef) {
+            } else if (tag == DW_TAG_typedef) {
                 // `typedef struct { ... } name;` gives the structure its only name.
                 Dwarf_Attribute attribute;
                 Dwarf_Die type;
@@ -248,7 +250,7 @@ class DebugReader {
                     is_record(dwarf_tag(&type)) && name_of(&type).empty()) {
                     add_layout(&type, record_name(&type, name_of(&child)));
                 }
-            } else if (types_ && (tag == DW_TAG_formal_parameter || tag == DW_TAG_variable)) {
+            } else if (tag == DW_TAG_formal_parameter || tag == DW_TAG_variable) {
                 add_user(&child);
             }
             if (dwarf_haschildren(&child)) walk(child, depth + 1);
@@ -256,7 +258,7 @@ class DebugReader {
     }
 
     DebugInfo& info_;
-    bool types_;
+    bool everything_;
     std::string path_;
     std::string error_;
     std::string function_;
@@ -265,9 +267,9 @@ class DebugReader {
     Dwarf_Addr bias_ = 0;
 };
 
-DebugInfo DebugInfo::read(const std::vector<std::string>& paths, bool types) {
+DebugInfo DebugInfo::read(const std::vector<std::string>& paths, Detail detail) {
     DebugInfo info;
-    DebugReader reader(info, types);
+    DebugReader reader(info, detail);
     for (const std::string& path : paths) reader.read(path);
     return info;
 }

@@ -35,9 +35,11 @@ class DebugInfo {
         int line = 0;
     };
 
+    enum class Detail : uint8_t { producers, everything };
+
     // Reads all objects and archive members of the files. Files without debug information are
     // fine: they only add nothing. Throws Error for unreadable files.
-    static DebugInfo read(const std::vector<std::string>& paths, bool types);
+    static DebugInfo read(const std::vector<std::string>& paths, Detail detail);
 
     // DW_AT_producer of every compilation unit: compiler, version and code-generation flags.
     const std::set<std::string>& producers() const { return producers_; }

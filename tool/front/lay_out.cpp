@@ -206,7 +206,7 @@ void Builder::lay_out() {
         primary_[i] = new_symbol({"", text ? SymbolType::function : SymbolType::object,
                                   Binding::local, i, 0, image_.sections[i].size});
     }
-    note_producers();
+    note_compilers();
 }
 
 void Builder::lay_out_symbols() {
@@ -311,8 +311,8 @@ void Builder::lay_out_common() {
     }
 }
 
-void Builder::note_producers() {
-    std::set<std::string> producers;
+void Builder::note_compilers() {
+    std::set<std::string> comments;
     for (const InputObject& object : objects_) {
         for (const InputSection& section : object.sections) {
             if (section.name != ".comment") continue;
@@ -321,12 +321,12 @@ void Builder::note_producers() {
                 if (byte != 0) {
                     text.push_back(static_cast<char>(byte));
                 } else if (!text.empty()) {
-                    producers.insert(std::exchange(text, {}));
+                    comments.insert(std::exchange(text, {}));
                 }
             }
         }
     }
-    for (const std::string& producer : producers) image_.notes.push_back("producer=" + producer);
+    for (const std::string& comment : comments) image_.notes.push_back("comment=" + comment);
 }
 
 // Where each string or constant of a mergeable section starts, as a linker that merges sees it:

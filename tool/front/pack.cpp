@@ -1,6 +1,7 @@
 #include "tool/front/pack.hpp"
 
 #include "tool/front/builder.hpp"
+#include "tool/front/debug_info.hpp"
 #include "tool/front/elf_file.hpp"
 
 namespace sgxdl::front {
@@ -8,7 +9,12 @@ namespace sgxdl::front {
 Image build_image(const std::vector<std::string>& paths, uint64_t xfrm) {
     initialise();
     std::vector<InputObject> objects = read_objects(paths);
-    return Builder(objects, xfrm).build();
+    Image image = Builder(objects, xfrm).build();
+    DebugInfo debug = DebugInfo::read(paths, DebugInfo::Detail::producers);
+    for (const std::string& producer : debug.producers()) {
+        image.notes.push_back("producer=" + producer);
+    }
+    return image;
 }
 
 std::vector<uint8_t> pack_objects(const std::vector<std::string>& paths, const PackOptions& options) {
