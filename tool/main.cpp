@@ -6,7 +6,9 @@
 #include <cstdio>
 #include <exception>
 
+#include "tool/control/control.hpp"
 #include "tool/front/error.hpp"
+#include "tool/signer/sign_enclave.hpp"
 #include "tool/verbs/verbs.hpp"
 
 namespace {
@@ -15,10 +17,18 @@ using AddVerb = void (*)(CLI::App&);
 
 // One line per verb, in the order of --help.
 constexpr AddVerb verbs[] = {
+    sgxdl::tool::add_doctor,
     sgxdl::tool::add_keygen,
     sgxdl::tool::add_pack,
     sgxdl::tool::add_diff,
     sgxdl::tool::add_inspect,
+    sgxdl::signer::add_sign_enclave,
+    sgxdl::signer::add_audit_image,
+    sgxdl::control::add_load,
+    sgxdl::control::add_patch,
+    sgxdl::control::add_rollback,
+    sgxdl::control::add_unload,
+    sgxdl::control::add_list,
 };
 
 }  // namespace
