@@ -84,9 +84,9 @@ Status Enclave::Impl::run(Slot& slot, CallFrame& frame) {
         sgx_enclave_run state = {};
         state.tcs = slot.tcs;
         exit_reason = static_cast<uint64_t>(Exit::none);
-        const int error = sgxdl_host_enter(
-            static_cast<uint64_t>(entry), reinterpret_cast<uint64_t>(&area),
-            reinterpret_cast<uint64_t>(&frame), function, &state, vdso);
+        const int error =
+            sgxdl_host_enter(static_cast<uint64_t>(entry), reinterpret_cast<uint64_t>(&area),
+                             reinterpret_cast<uint64_t>(&frame), function, &state, vdso);
         if (error != 0) return Status::enter_failed;
         if (state.function != SGX_ENCLU_EEXIT) {
             // An exception. At EENTER itself: the enclave cannot be entered. Inside: it decides.
@@ -106,7 +106,8 @@ Status Enclave::Impl::run(Slot& slot, CallFrame& frame) {
         }
         function = SGX_ENCLU_EENTER;
         switch (static_cast<Exit>(exit_reason)) {
-            case Exit::done: return static_cast<Status>(frame.status);
+            case Exit::done:
+                return static_cast<Status>(frame.status);
             case Exit::ocall:
                 static_cast<volatile int64_t&>(area.ocall.result) = serve_one(slot);
                 entry = Entry::ocall_return;
@@ -116,7 +117,9 @@ Status Enclave::Impl::run(Slot& slot, CallFrame& frame) {
                 function = SGX_ENCLU_ERESUME;
                 entry = Entry::ecall;
                 break;
-            case Exit::crashed: note_crash(area.crash); return Status::crashed;
+            case Exit::crashed:
+                note_crash(area.crash);
+                return Status::crashed;
             case Exit::refused:
                 if (entry == Entry::exception) {
                     // The fault was none that the processor recorded for the enclave, so it was
@@ -124,7 +127,8 @@ Status Enclave::Impl::run(Slot& slot, CallFrame& frame) {
                     return Status::enter_failed;
                 }
                 return static_cast<Status>(area.refusal);
-            default: return Status::enter_failed;
+            default:
+                return Status::enter_failed;
         }
     }
 }

@@ -24,6 +24,8 @@ class EmulatorDevice final : public SgxDevice {
 
 }  // namespace
 
-std::shared_ptr<SgxDevice> make_emulator_device() { return std::make_shared<EmulatorDevice>(); }
+std::shared_ptr<SgxDevice> make_emulator_device() {
+    return std::make_shared<EmulatorDevice>();
+}
 
 }  // namespace sgxdl::host

@@ -36,9 +36,8 @@ Enclave::Impl::Impl(const std::string& image_path, EnclaveOptions chosen)
     image.bytes.clear();
     image.bytes.shrink_to_fit();
     serve_built_in();
-    creation_ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() -
-                                                            begin)
-                      .count();
+    creation_ms =
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
 }
 
 Enclave::Impl::~Impl() {
@@ -72,13 +71,27 @@ Enclave::Enclave(const std::string& image_path, EnclaveOptions options)
 
 Enclave::~Enclave() = default;
 
-const std::string& Enclave::platform() const { return impl_->platform; }
-const std::string& Enclave::mrenclave() const { return impl_->mrenclave; }
-double Enclave::creation_ms() const { return impl_->creation_ms; }
-int Enclave::descriptor() const { return impl_->mapping->descriptor(); }
-const void* Enclave::base() const { return reinterpret_cast<void*>(impl_->mapping->base()); }
-uint64_t Enclave::size() const { return impl_->mapping->size(); }
-uint32_t Enclave::thread_count() const { return impl_->image.header.thread_count; }
+const std::string& Enclave::platform() const {
+    return impl_->platform;
+}
+const std::string& Enclave::mrenclave() const {
+    return impl_->mrenclave;
+}
+double Enclave::creation_ms() const {
+    return impl_->creation_ms;
+}
+int Enclave::descriptor() const {
+    return impl_->mapping->descriptor();
+}
+const void* Enclave::base() const {
+    return reinterpret_cast<void*>(impl_->mapping->base());
+}
+uint64_t Enclave::size() const {
+    return impl_->mapping->size();
+}
+uint32_t Enclave::thread_count() const {
+    return impl_->image.header.thread_count;
+}
 
 uint64_t Enclave::tcs_offset(uint32_t thread) const {
     return impl_->image.header.tcs_offset + thread * impl_->image.header.tcs_stride;
@@ -89,7 +102,9 @@ std::optional<Crash> Enclave::crash() const {
     return impl_->crash;
 }
 
-Status Enclave::enter(CallFrame& frame) { return impl_->enter(frame); }
+Status Enclave::enter(CallFrame& frame) {
+    return impl_->enter(frame);
+}
 
 void Enclave::serve_raw(uint64_t id, RawServer server) {
     const uint32_t number = static_cast<uint32_t>(id);

@@ -65,10 +65,17 @@ void* find_in_vdso(const char* name) {
     for (; dynamic->d_tag != DT_NULL; ++dynamic) {
         const unsigned long address = bias + dynamic->d_un.d_ptr;
         switch (dynamic->d_tag) {
-            case DT_SYMTAB: symbols = reinterpret_cast<const Elf64_Sym*>(address); break;
-            case DT_STRTAB: strings = reinterpret_cast<const char*>(address); break;
-            case DT_HASH: hash = reinterpret_cast<const Elf64_Word*>(address); break;
-            default: break;
+            case DT_SYMTAB:
+                symbols = reinterpret_cast<const Elf64_Sym*>(address);
+                break;
+            case DT_STRTAB:
+                strings = reinterpret_cast<const char*>(address);
+                break;
+            case DT_HASH:
+                hash = reinterpret_cast<const Elf64_Word*>(address);
+                break;
+            default:
+                break;
         }
     }
     if (symbols == nullptr || strings == nullptr || hash == nullptr) return nullptr;

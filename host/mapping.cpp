@@ -55,7 +55,9 @@ Mapping::Mapping(SgxDevice& device, const ImageFile& image) : device_(device) {
     }
 }
 
-Mapping::~Mapping() { release(); }
+Mapping::~Mapping() {
+    release();
+}
 
 void Mapping::release() {
     if (base_ != 0) device_.munmap(reinterpret_cast<void*>(base_), size_);
@@ -68,8 +70,8 @@ void Mapping::create(const ImageFile& image) {
     const sgxdl_image_header& h = image.header;
     size_ = h.elrange_size;
     // ELRANGE must be aligned to its size.
-    void* const reserved = ::mmap(nullptr, 2 * size_, PROT_NONE,
-                                  MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* const reserved =
+        ::mmap(nullptr, 2 * size_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (reserved == MAP_FAILED) fail("address range for the enclave", errno);
     const uint64_t begin = reinterpret_cast<uint64_t>(reserved);
     base_ = (begin + size_ - 1) / size_ * size_;
@@ -93,7 +95,8 @@ void Mapping::create(const ImageFile& image) {
     }
 
     uint64_t largest = 0;
-    for (const sgxdl_image_segment& s : image.segments) largest = std::max(largest, s.size);
+    for (const sgxdl_image_segment& s : image.segments)
+        largest = std::max(largest, s.size);
     const Anonymous zeros = anonymous(largest);
     const Anonymous contents = anonymous(largest);
     for (const sgxdl_image_segment& s : image.segments) {
@@ -135,8 +138,7 @@ void Mapping::create(const ImageFile& image) {
 void Mapping::map(const ImageFile& image) {
     const auto map_range = [&](uint64_t offset, uint64_t size, int protection) {
         void* const wanted = reinterpret_cast<void*>(base_ + offset);
-        if (device_.mmap(wanted, size, protection, MAP_SHARED | MAP_FIXED, descriptor_) !=
-            wanted) {
+        if (device_.mmap(wanted, size, protection, MAP_SHARED | MAP_FIXED, descriptor_) != wanted) {
             fail("mapping the enclave", errno);
         }
     };
@@ -144,8 +146,7 @@ void Mapping::map(const ImageFile& image) {
         map_range(s.offset, s.size, protection_of(s.secinfo));
     }
     // The page tables belong to the OS anyway; who may write or execute what is the EPCM's word.
-    map_range(image.header.code_offset, image.header.code_size,
-              PROT_READ | PROT_WRITE | PROT_EXEC);
+    map_range(image.header.code_offset, image.header.code_size, PROT_READ | PROT_WRITE | PROT_EXEC);
     map_range(image.header.data_offset, image.header.data_size, PROT_READ | PROT_WRITE);
 }
 

@@ -75,7 +75,8 @@ template <class... P>
 constexpr size_t first_slot(size_t index) {
     const size_t widths[] = {sgxdl::detail::Parameter<P>::slots..., 0};
     size_t slot = 0;
-    for (size_t p = 0; p < index; ++p) slot += widths[p];
+    for (size_t p = 0; p < index; ++p)
+        slot += widths[p];
     return slot;
 }
 
@@ -152,8 +153,7 @@ struct Server<Ocall<number, Answer<low, high>(P...), nested>> {
     }
     template <class F, size_t... i>
     static int64_t run(F& function, std::index_sequence<i...>,
-                       [[maybe_unused]] const uint64_t* slots,
-                       [[maybe_unused]] uint64_t* scratch) {
+                       [[maybe_unused]] const uint64_t* slots, [[maybe_unused]] uint64_t* scratch) {
         return function(Served<P>::get(slots + first_slot<P...>(i), scratch)...);
     }
 };

@@ -4,6 +4,7 @@
 #include <sched.h>
 
 #include <chrono>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 
@@ -22,11 +23,14 @@ double since(Clock::time_point begin) {
 
 std::string packed(std::span<const std::string> names) {
     std::string text;
-    for (const std::string& name : names) text.append(name).push_back('\0');
+    for (const std::string& name : names)
+        text.append(name).push_back('\0');
     return text;
 }
 
-std::string_view with_nul(const std::string& name) { return {name.c_str(), name.size() + 1}; }
+std::string_view with_nul(const std::string& name) {
+    return {name.c_str(), name.size() + 1};
+}
 
 // Takes what a call came to into the report; true when it went well.
 bool keep(OperationReport& report, const CallOutcome& outcome) {
@@ -35,8 +39,9 @@ bool keep(OperationReport& report, const CallOutcome& outcome) {
     return static_cast<bool>(outcome);
 }
 
-// The loader answers busy while another thread is inside it for the length of a call, housekeeping's
-// or a query's: asks again. Operations themselves are one at a time (Impl::operation).
+// The loader answers busy while another thread is inside it for the length of a call,
+// housekeeping's or a query's: asks again. Operations themselves are one at a time
+// (Impl::operation).
 template <class Call, class... Arguments>
 auto call_when_free(Enclave& enclave, const Arguments&... arguments) {
     const Clock::time_point begin = Clock::now();
@@ -78,7 +83,8 @@ OperationReport Enclave::load_bundle(std::span<const uint8_t> bundle,
     OperationReport report;
     const size_t header = std::min(bundle.size(), sizeof(sgxdl_bundle_header));
     const std::string names = packed(functions);
-    if (!keep(report, call_when_free<BeginBundle>(*this, bundle.first(header), names))) return report;
+    if (!keep(report, call_when_free<BeginBundle>(*this, bundle.first(header), names)))
+        return report;
     for (size_t at = header; at < bundle.size(); at += max_chunk_size) {
         const size_t part = std::min(bundle.size() - at, max_chunk_size);
         if (!keep(report, call_when_free<FeedBundle>(*this, bundle.subspan(at, part)))) {
@@ -94,25 +100,45 @@ OperationReport Enclave::load_bundle(std::span<const uint8_t> bundle,
     return report;
 }
 
+namespace {
+
+std::vector<uint8_t> read_bundle(const std::string& path) {
+    std::ifstream stream(path, std::ios::binary);
+    if (!stream) throw Error(path + ": cannot be opened");
+    return {std::istreambuf_iterator<char>(stream), {}};
+}
+
+// Courtesy: the enclave judges bundles by itself, and would do with either kind what it says.
+void expect_kind(const std::string& path, std::span<const uint8_t> bundle, uint32_t kind,
+                 const char* other) {
+    uint32_t found = 0;
+    constexpr size_t at = offsetof(sgxdl_bundle_header, kind);
+    if (bundle.size() >= at + sizeof(found)) memcpy(&found, bundle.data() + at, sizeof(found));
+    if (found == kind) throw Error(path + ": " + other);
+}
+
+}  // namespace
+
 OperationReport Enclave::load_module(const std::string& path,
                                      std::span<const std::string> functions,
                                      const ProgressCallback& progress) {
-    std::ifstream stream(path, std::ios::binary);
-    if (!stream) throw Error(path + ": cannot be opened");
-    const std::vector<uint8_t> bytes{std::istreambuf_iterator<char>(stream), {}};
+    const std::vector<uint8_t> bytes = read_bundle(path);
+    expect_kind(path, bytes, SGXDL_BUNDLE_PATCH, "is a patch; it is applied, not loaded");
     return load_bundle(bytes, functions, progress);
 }
 
 OperationReport Enclave::apply_patch(const std::string& path, const ProgressCallback& progress) {
-    return load_module(path, {}, progress);
+    const std::vector<uint8_t> bytes = read_bundle(path);
+    expect_kind(path, bytes, SGXDL_BUNDLE_MODULE, "is a module; it is loaded, not applied");
+    return load_bundle(bytes, {}, progress);
 }
 
-OperationReport Enclave::extend(const std::string& module,
-                                std::span<const std::string> functions) {
+OperationReport Enclave::extend(const std::string& module, std::span<const std::string> functions) {
     std::lock_guard guard(impl_->operation);
     const Clock::time_point begin = Clock::now();
     OperationReport report;
-    if (!keep(report, call_when_free<BeginExtend>(*this, with_nul(module), packed(functions)))) return report;
+    if (!keep(report, call_when_free<BeginExtend>(*this, with_nul(module), packed(functions))))
+        return report;
     finish(*this, report, {}, begin);
     impl_->poke();
     return report;
@@ -133,13 +159,17 @@ OperationReport Enclave::unload(const std::string& module, std::span<const std::
     std::lock_guard guard(impl_->operation);
     const Clock::time_point begin = Clock::now();
     OperationReport report;
-    if (!keep(report, call_when_free<BeginUnload>(*this, with_nul(module), packed(functions), force))) return report;
+    if (!keep(report,
+              call_when_free<BeginUnload>(*this, with_nul(module), packed(functions), force)))
+        return report;
     finish(*this, report, {}, begin);
     impl_->poke();
     return report;
 }
 
-Reply<WireLoaderInfo> Enclave::info() { return call_when_free<GetLoaderInfo>(*this); }
+Reply<WireLoaderInfo> Enclave::info() {
+    return call_when_free<GetLoaderInfo>(*this);
+}
 
 std::vector<WireModuleInfo> Enclave::modules() {
     std::vector<WireModuleInfo> list;
@@ -168,7 +198,9 @@ uint64_t tidy_up(Enclave& enclave, bool everything) {
     return info && info.value.generations_live > 1 ? 2000 : 0;
 }
 
-void Enclave::reclaim_now() { (void)tidy_up(*this, true); }
+void Enclave::reclaim_now() {
+    (void)tidy_up(*this, true);
+}
 
 void Enclave::Impl::poke() {
     {

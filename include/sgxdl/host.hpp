@@ -87,9 +87,9 @@ struct OperationReport {
     std::string context;
     WireProgress progress{};
     double total_ms = 0;
-    double transfer_ms = 0;               // header and payload into the enclave
-    std::array<double, 16> stage_ms{};    // by the stage in which the time was spent (Stage)
-    double activation_us = 0;             // the slice in which the new state became current
+    double transfer_ms = 0;             // header and payload into the enclave
+    std::array<double, 16> stage_ms{};  // by the stage in which the time was spent (Stage)
+    double activation_us = 0;           // the slice in which the new state became current
     explicit operator bool() const { return status == Status::ok; }
     std::string message() const;
 };
@@ -114,12 +114,12 @@ class Enclave {
     Enclave& operator=(const Enclave&) = delete;
 
     // --- about it
-    const std::string& platform() const;         // "kernel" or "emulator", and why
-    const std::string& mrenclave() const;        // hexadecimal, from the image file
-    double creation_ms() const;                  // from opening the device to EINIT done
-    int descriptor() const;                      // of the device; for tests
-    const void* base() const;                    // of ELRANGE
-    uint64_t size() const;                       // of ELRANGE, bytes
+    const std::string& platform() const;   // "kernel" or "emulator", and why
+    const std::string& mrenclave() const;  // hexadecimal, from the image file
+    double creation_ms() const;            // from opening the device to EINIT done
+    int descriptor() const;                // of the device; for tests
+    const void* base() const;              // of ELRANGE
+    uint64_t size() const;                 // of ELRANGE, bytes
     uint32_t thread_count() const;
     uint64_t tcs_offset(uint32_t thread) const;  // in ELRANGE; for tests that enter by themselves
     std::optional<Crash> crash() const;          // set when the enclave is dead
@@ -138,12 +138,14 @@ class Enclave {
     void serve(Server server);
 
     // --- loading and patching; one operation at a time, others get Code::busy
-    // Loads the module bundle in `path`, whole, or only `functions` and what they reach; a patch
-    // bundle goes the same way.
-    OperationReport load_module(const std::string& path, std::span<const std::string> functions = {},
+    // Loads the module bundle in `path`, whole, or only `functions` and what they reach. Throws
+    // Error when the file cannot be read or is a patch; everything else is in the report.
+    OperationReport load_module(const std::string& path,
+                                std::span<const std::string> functions = {},
                                 const ProgressCallback& progress = {});
+    // The same for a patch bundle.
     OperationReport apply_patch(const std::string& path, const ProgressCallback& progress = {});
-    // The same for bytes in memory.
+    // Either kind, from memory.
     OperationReport load_bundle(std::span<const uint8_t> bundle,
                                 std::span<const std::string> functions = {},
                                 const ProgressCallback& progress = {});
@@ -154,8 +156,8 @@ class Enclave {
                            bool force = false);
     Reply<WireLoaderInfo> info();
     std::vector<WireModuleInfo> modules();
-    // Has everything freed that nobody can reach, and up to all unused heap given back; waits for it.
-    // For tests; housekeeping does it in the background.
+    // Has everything freed that nobody can reach, and up to all unused heap given back; waits for
+    // it. For tests; housekeeping does it in the background.
     void reclaim_now();
 
     struct Impl;  // of the library

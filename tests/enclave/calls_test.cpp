@@ -26,7 +26,8 @@ TEST_F(Calls, EchoReturnsWhatWasSent) {
 // Every length and alignment: buffers that are not whole words must not touch their neighbours.
 TEST_F(Calls, BuffersOfAnySizeAndAlignment) {
     std::array<char, 128> source;
-    for (size_t i = 0; i < source.size(); ++i) source[i] = static_cast<char>('A' + i % 50);
+    for (size_t i = 0; i < source.size(); ++i)
+        source[i] = static_cast<char>('A' + i % 50);
     for (size_t offset = 0; offset < 9; ++offset) {
         for (size_t size = 0; size < 40; ++size) {
             std::array<char, 128> target;
@@ -66,12 +67,10 @@ TEST_F(Calls, BufferInsideTheEnclaveIsRefused) {
     const auto first = enclave.call<Fail>(std::span<const char>(inside, 16));
     EXPECT_EQ(first.status, Status::bad_buffer);
     // Straddles the end.
-    const auto last =
-        enclave.call<Fail>(std::span<const char>(inside + enclave.size() - 8, 16));
+    const auto last = enclave.call<Fail>(std::span<const char>(inside + enclave.size() - 8, 16));
     EXPECT_EQ(last.status, Status::bad_buffer);
     // Straddles the beginning.
-    EXPECT_EQ(enclave.call<Fail>(std::span<const char>(inside - 8, 16)).status,
-              Status::bad_buffer);
+    EXPECT_EQ(enclave.call<Fail>(std::span<const char>(inside - 8, 16)).status, Status::bad_buffer);
     // An unaligned one whose first word, and nothing else, is inside.
     EXPECT_EQ(enclave.call<Fail>(std::span<const char>(inside + enclave.size() - 1, 4)).status,
               Status::bad_buffer);
@@ -154,7 +153,8 @@ TEST_F(Calls, OcallAnswersAreRangeChecked) {
 
 TEST_F(Calls, OcallBuffersTravelBothWays) {
     enclave.serve<Transform>([](std::span<const uint8_t> in, std::span<uint8_t> out) {
-        for (size_t i = 0; i < in.size(); ++i) out[i] = static_cast<uint8_t>(~in[i]);
+        for (size_t i = 0; i < in.size(); ++i)
+            out[i] = static_cast<uint8_t>(~in[i]);
         return static_cast<int64_t>(in.size());
     });
     for (const uint64_t size : {1u, 7u, 8u, 9u, 1000u, 20000u}) {

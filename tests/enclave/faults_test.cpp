@@ -40,26 +40,25 @@ TEST_P(Faults, AreReported) {
 }
 
 std::string name_of(const testing::TestParamInfo<Case>& info) {
-    static const char* const names[] = {"NullWrite",  "BadOpcode", "Divide",    "StackOverflow",
-                                        "Abort",      "Assertion", "DoubleFree", "Smash",
-                                        "CodeWrite",  "StrayJump", "UnsetStub"};
+    static const char* const names[] = {"NullWrite", "BadOpcode", "Divide",     "StackOverflow",
+                                        "Abort",     "Assertion", "DoubleFree", "Smash",
+                                        "CodeWrite", "StrayJump", "UnsetStub"};
     return names[static_cast<size_t>(info.param.fault)];
 }
 
 INSTANTIATE_TEST_SUITE_P(
     All, Faults,
-    testing::Values(
-        Case{Fault::null_write, CrashKind::exception, 14, "page fault"},
-        Case{Fault::bad_opcode, CrashKind::exception, 6, "invalid opcode"},
-        Case{Fault::divide, CrashKind::exception, 0, "divide error"},
-        Case{Fault::stack_overflow, CrashKind::exception, 14, "page fault"},
-        Case{Fault::abort, CrashKind::abort, 0, "abort"},
-        Case{Fault::assertion, CrashKind::abort, 0, "assertion failed: zero == 1"},
-        Case{Fault::double_free, CrashKind::abort, 0, "assertion failed"},
-        Case{Fault::smash, CrashKind::abort, 0, "stack smashing"},
-        Case{Fault::code_write, CrashKind::exception, 14, "page fault"},
-        Case{Fault::stray_jump, CrashKind::exception, 14, "page fault"},
-        Case{Fault::unset_stub, CrashKind::exception, 14, "page fault"}),
+    testing::Values(Case{Fault::null_write, CrashKind::exception, 14, "page fault"},
+                    Case{Fault::bad_opcode, CrashKind::exception, 6, "invalid opcode"},
+                    Case{Fault::divide, CrashKind::exception, 0, "divide error"},
+                    Case{Fault::stack_overflow, CrashKind::exception, 14, "page fault"},
+                    Case{Fault::abort, CrashKind::abort, 0, "abort"},
+                    Case{Fault::assertion, CrashKind::abort, 0, "assertion failed: zero == 1"},
+                    Case{Fault::double_free, CrashKind::abort, 0, "assertion failed"},
+                    Case{Fault::smash, CrashKind::abort, 0, "stack smashing"},
+                    Case{Fault::code_write, CrashKind::exception, 14, "page fault"},
+                    Case{Fault::stray_jump, CrashKind::exception, 14, "page fault"},
+                    Case{Fault::unset_stub, CrashKind::exception, 14, "page fault"}),
     name_of);
 
 using Crashes = EnclaveTest;
@@ -67,8 +66,9 @@ using Crashes = EnclaveTest;
 // A thread that is inside, out in an ocall, when another one crashes must not go on.
 TEST_F(Crashes, AThreadInAnOcallDoesNotReturnIntoADeadEnclave) {
     enclave.serve<Ask>([&](int64_t value) {
-        std::thread([&] { EXPECT_EQ(enclave.call<Die>(Fault::abort).status, Status::crashed); })
-            .join();
+        std::thread([&] {
+            EXPECT_EQ(enclave.call<Die>(Fault::abort).status, Status::crashed);
+        }).join();
         return value;
     });
     EXPECT_EQ(enclave.call<Relay>(false, 1).status, Status::crashed);

@@ -22,7 +22,9 @@ std::string write(const char* name, const std::vector<char>& bytes) {
     return path;
 }
 
-signer::AuditReport audit_of(signer::ElfImage image) { return signer::audit(image); }
+signer::AuditReport audit_of(signer::ElfImage image) {
+    return signer::audit(image);
+}
 
 // Overwrites the beginning of a function in the image.
 signer::ElfImage with_code(const std::string& function, std::vector<uint8_t> code) {
@@ -69,7 +71,8 @@ TEST(Image, ChangedContentIsRefused) {
 TEST(Image, BrokenFilesAreRefusedWithAReason) {
     const std::vector<char> image = read(SGXDL_TEST_IMAGE);
     for (const size_t size : {size_t{0}, size_t{10}, size_t{200}, image.size() / 2}) {
-        const std::string path = write("short.signed", {image.begin(), image.begin() + static_cast<long>(size)});
+        const std::string path =
+            write("short.signed", {image.begin(), image.begin() + static_cast<long>(size)});
         EXPECT_THROW(host::Enclave enclave(path), host::Error) << size;
     }
     // Every 8-byte field of the header, set to a huge value.
@@ -86,7 +89,8 @@ TEST(Image, BrokenFilesAreRefusedWithAReason) {
 TEST(Image, SigningTwiceGivesTheSameMeasurement) {
     const std::string first = testing::TempDir() + "first.signed";
     const std::string command = std::string(SGXDL_SIGNER) + " sign-enclave " SGXDL_TEST_ELF
-                                " --key " SGXDL_SIGN_KEY " --product test --output ";
+                                                            " --key " SGXDL_SIGN_KEY
+                                                            " --product test --output ";
     ASSERT_EQ(system((command + first + " >/dev/null").c_str()), 0);
     const std::string second = testing::TempDir() + "second.signed";
     ASSERT_EQ(system((command + second + " >/dev/null").c_str()), 0);
@@ -115,8 +119,7 @@ TEST_P(AuditFinds, PlantedInstruction) {
     const signer::AuditReport report = audit_of(with_code("sgxdl_sym", GetParam().code));
     ASSERT_EQ(report.findings.size(), 1u);
     EXPECT_NE(report.findings[0].find("sgxdl_sym+0x0"), std::string::npos) << report.findings[0];
-    EXPECT_NE(report.findings[0].find(GetParam().finding), std::string::npos)
-        << report.findings[0];
+    EXPECT_NE(report.findings[0].find(GetParam().finding), std::string::npos) << report.findings[0];
 }
 
 INSTANTIATE_TEST_SUITE_P(

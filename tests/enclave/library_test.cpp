@@ -29,7 +29,8 @@ TEST_F(Library_, CFunctionsAgreeWithTheHosts) {
 TEST_F(Library_, Ed25519SignaturesAreTheHosts) {
     ASSERT_GE(sodium_init(), 0);
     std::array<uint8_t, 32> seed;
-    for (size_t i = 0; i < seed.size(); ++i) seed[i] = static_cast<uint8_t>(i);
+    for (size_t i = 0; i < seed.size(); ++i)
+        seed[i] = static_cast<uint8_t>(i);
     const std::vector<uint8_t> message = {'s', 'i', 'g', 'n', ' ', 'm', 'e'};
     std::array<uint8_t, 64> signature;
     std::array<uint8_t, 32> key;
@@ -38,9 +39,9 @@ TEST_F(Library_, Ed25519SignaturesAreTheHosts) {
     const auto outcome = enclave.call<Sign>(seed, message, to_signature, to_key);
     ASSERT_TRUE(outcome) << outcome.message();
     ASSERT_EQ(to_signature.count, 64u);
-    EXPECT_EQ(crypto_sign_verify_detached(signature.data(), message.data(), message.size(),
-                                          key.data()),
-              0);
+    EXPECT_EQ(
+        crypto_sign_verify_detached(signature.data(), message.data(), message.size(), key.data()),
+        0);
     unsigned char own_key[32], own_secret[64], own_signature[64];
     crypto_sign_seed_keypair(own_key, own_secret, seed.data());
     crypto_sign_detached(own_signature, nullptr, message.data(), message.size(), own_secret);

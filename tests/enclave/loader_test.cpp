@@ -95,6 +95,8 @@ TEST_F(Loading, RefusalsNameTheReason) {
     EXPECT_EQ(enclave.load_bundle(nothing).status, static_cast<Status>(Code::truncated));
     EXPECT_EQ(enclave.rollback("nosuch").status, static_cast<Status>(Code::no_such_module));
     EXPECT_THROW(enclave.load_module("/nonexistent"), host::Error);
+    EXPECT_THROW(enclave.load_module(SGXDL_TEST_PATCH), host::Error);
+    EXPECT_THROW(enclave.apply_patch(SGXDL_TEST_MODULE), host::Error);
     load();
     EXPECT_EQ(advance(5), 6);
 }
@@ -122,7 +124,8 @@ TEST_F(Loading, CallsGoOnAcrossPatches) {
         ASSERT_TRUE(back) << back.message();
     }
     stop = true;
-    for (std::thread& client : clients) client.join();
+    for (std::thread& client : clients)
+        client.join();
     EXPECT_EQ(wrong, 0u);
     EXPECT_GT(calls, 100u);
     enclave.reclaim_now();

@@ -91,7 +91,8 @@ TEST_F(Memory, ThreadsShareTheHeapWhileItIsTrimmed) {
         const auto trimmed = enclave.call<TrimHeap>(uint64_t{64}, true);
         given += trimmed ? trimmed.value : 0;
     }
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads)
+        thread.join();
     EXPECT_EQ(errors, 0u);
     EXPECT_GT(given, 0u);
     EXPECT_EQ(enclave.call<GetCounters>().value.pages_set_aside, 0u);

@@ -14,7 +14,8 @@ TEST_F(Threads, FirstEcallsOfAllThreadsAtOnce) {
     for (int i = 0; i < 8; ++i) {
         threads.emplace_back([&] { good += enclave.call<Empty>() ? 1 : 0; });
     }
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads)
+        thread.join();
     EXPECT_EQ(good, 8);
 }
 
@@ -23,7 +24,8 @@ TEST_F(Threads, AreInsideTogether) {
     for (int i = 0; i < 4; ++i) {
         threads.emplace_back([&] { EXPECT_TRUE(enclave.call<Meet>(uint64_t{4})); });
     }
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads)
+        thread.join();
 }
 
 TEST_F(Threads, RecursiveMutexProtects) {
@@ -32,7 +34,8 @@ TEST_F(Threads, RecursiveMutexProtects) {
     for (int i = 0; i < 4; ++i) {
         threads.emplace_back([&] { EXPECT_TRUE(enclave.call<Count>(each)); });
     }
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads)
+        thread.join();
     EXPECT_EQ(enclave.call<Count>(uint64_t{0}).value, 4 * each);
 }
 
@@ -42,10 +45,12 @@ TEST_F(Threads, MoreThreadsThanSlots) {
     std::atomic<int> good{0};
     for (int i = 0; i < 20; ++i) {
         threads.emplace_back([&] {
-            for (int round = 0; round < 200; ++round) good += enclave.call<Empty>() ? 1 : 0;
+            for (int round = 0; round < 200; ++round)
+                good += enclave.call<Empty>() ? 1 : 0;
         });
     }
-    for (std::thread& thread : threads) thread.join();
+    for (std::thread& thread : threads)
+        thread.join();
     EXPECT_EQ(good, 20 * 200);
 }
 

@@ -31,8 +31,17 @@ using Count = Ecall<71, uint64_t(uint64_t count)>;
 using Meet = Ecall<72, uint64_t(uint64_t threads)>;
 
 enum class Fault : uint32_t {
-    null_write, bad_opcode, divide, stack_overflow, abort, assertion, double_free, smash,
-    code_write, stray_jump, unset_stub,
+    null_write,
+    bad_opcode,
+    divide,
+    stack_overflow,
+    abort,
+    assertion,
+    double_free,
+    smash,
+    code_write,
+    stray_jump,
+    unset_stub,
 };
 using Die = Ecall<73, void(Fault fault)>;
 
@@ -42,8 +51,7 @@ using Ask = Ocall<32, Answer<0, 1000>(int64_t value)>;
 using AskNested = Ocall<33, Answer<0, 1000>(int64_t value), Nested::allowed>;
 // An ocall with buffers both ways; returns their checksum difference (0 when right).
 using Swap = Ecall<75, uint64_t(uint64_t size)>;
-using Transform =
-    Ocall<34, Answer<0, 65536>(In<uint8_t, 20000> bytes, Out<uint8_t, 20000> answer)>;
+using Transform = Ocall<34, Answer<0, 65536>(In<uint8_t, 20000> bytes, Out<uint8_t, 20000> answer)>;
 
 // What C's library makes of things: one line each, to be compared with the host's.
 using Library = Ecall<76, void(Out<char, 8192> text)>;
@@ -63,8 +71,7 @@ using GetProcessor = Ecall<80, Processor()>;
 // Commits `pages` of heap in one block; false when the OS gave none.
 using Commit = Ecall<81, bool(uint64_t pages)>;
 // Calls `int name(int)` of a loaded module through its canonical address.
-using CallLoaded =
-    Ecall<82, int64_t(In<char, 64> module, In<char, 64> function, int32_t argument)>;
+using CallLoaded = Ecall<82, int64_t(In<char, 64> module, In<char, 64> function, int32_t argument)>;
 // The stack protector's canary, fresh with every start.
 using Canary = Ecall<83, uint64_t()>;
 

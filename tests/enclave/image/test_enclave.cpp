@@ -30,7 +30,8 @@ void empty() {}
 
 Mixed mix(uint8_t small, int32_t negative, std::span<const uint16_t> numbers, bool flag) {
     uint64_t sum = 0;
-    for (const uint16_t number : numbers) sum += number;
+    for (const uint16_t number : numbers)
+        sum += number;
     return {small, negative, sum, flag};
 }
 
@@ -57,7 +58,8 @@ bool fill(uint64_t total, uint64_t size) {
 }
 
 void release() {
-    while (blocks != nullptr) free(std::exchange(blocks, blocks->next));
+    while (blocks != nullptr)
+        free(std::exchange(blocks, blocks->next));
 }
 
 uint64_t churn(uint64_t seed, uint64_t steps) {
@@ -75,7 +77,8 @@ uint64_t churn(uint64_t seed, uint64_t steps) {
         return state >> 33;
     };
     const auto check = [&](const Slot& slot) {
-        for (size_t i = 0; i < slot.size; i += 97) errors += slot.bytes[i] != slot.mark;
+        for (size_t i = 0; i < slot.size; i += 97)
+            errors += slot.bytes[i] != slot.mark;
         if (slot.size != 0) errors += slot.bytes[slot.size - 1] != slot.mark;
     };
     for (uint64_t step = 0; step < steps; ++step) {
@@ -93,7 +96,8 @@ uint64_t churn(uint64_t seed, uint64_t steps) {
                 static_cast<unsigned char*>(realloc(slot.bytes, size == 0 ? size = 1 : size));
             if (moved == nullptr) continue;
             slot.bytes = moved;
-            for (size_t i = 0; i < kept; i += 89) errors += moved[i] != slot.mark;
+            for (size_t i = 0; i < kept; i += 89)
+                errors += moved[i] != slot.mark;
         } else {
             check(slot);
             free(slot.bytes);
@@ -115,7 +119,8 @@ uint64_t churn(uint64_t seed, uint64_t steps) {
 bool commit(uint64_t pages) {
     char* const block = static_cast<char*>(malloc(pages * 4096));
     if (block == nullptr) return false;
-    for (uint64_t page = 0; page < pages; ++page) block[page * 4096] = 1;
+    for (uint64_t page = 0; page < pages; ++page)
+        block[page * 4096] = 1;
     free(block);
     return true;
 }
@@ -153,7 +158,8 @@ std::atomic<uint64_t> arrived;
 
 uint64_t meet(uint64_t threads) {
     arrived.fetch_add(1);
-    while (arrived.load() < threads) __builtin_ia32_pause();
+    while (arrived.load() < threads)
+        __builtin_ia32_pause();
     return arrived.load();
 }
 
@@ -169,7 +175,8 @@ volatile uint64_t deepest = UINT64_MAX;
 }
 
 [[gnu::noinline]] void overflow(volatile char* to, size_t size) {
-    for (size_t i = 0; i < size; ++i) to[i] = 'x';
+    for (size_t i = 0; i < size; ++i)
+        to[i] = 'x';
 }
 
 [[gnu::noinline]] void smash() {
@@ -182,26 +189,42 @@ volatile uintptr_t low_address = 8;
 
 void die(Fault fault) {
     switch (fault) {
-        case Fault::null_write: *reinterpret_cast<volatile int*>(low_address) = 1; break;
-        case Fault::bad_opcode: __builtin_trap();
-        case Fault::divide: zero = 1000 / zero; break;
-        case Fault::stack_overflow: zero = static_cast<int>(recurse(0)); break;
-        case Fault::abort: abort();
-        case Fault::assertion: SGXDL_ASSERT(zero == 1); break;
+        case Fault::null_write:
+            *reinterpret_cast<volatile int*>(low_address) = 1;
+            break;
+        case Fault::bad_opcode:
+            __builtin_trap();
+        case Fault::divide:
+            zero = 1000 / zero;
+            break;
+        case Fault::stack_overflow:
+            zero = static_cast<int>(recurse(0));
+            break;
+        case Fault::abort:
+            abort();
+        case Fault::assertion:
+            SGXDL_ASSERT(zero == 1);
+            break;
         case Fault::double_free: {
             void* volatile block = malloc(100);
             free(block);
             free(block);
             break;
         }
-        case Fault::smash: smash(); break;
-        case Fault::code_write: *reinterpret_cast<volatile char*>(&smash) = 1; break;
+        case Fault::smash:
+            smash();
+            break;
+        case Fault::code_write:
+            *reinterpret_cast<volatile char*>(&smash) = 1;
+            break;
         case Fault::stray_jump: {
             static unsigned char data[16] = {0xc3};
             reinterpret_cast<void (*)()>(reinterpret_cast<uintptr_t>(data))();
             break;
         }
-        case Fault::unset_stub: asm volatile("jmp *%gs:800"); break;
+        case Fault::unset_stub:
+            asm volatile("jmp *%gs:800");
+            break;
     }
 }
 
@@ -215,7 +238,8 @@ int64_t relay(bool nested, int64_t value) {
 uint64_t swap(uint64_t size) {
     uint8_t* const bytes = static_cast<uint8_t*>(malloc(2 * size));
     if (bytes == nullptr) return UINT64_MAX;
-    for (uint64_t i = 0; i < size; ++i) bytes[i] = static_cast<uint8_t>(i * 7);
+    for (uint64_t i = 0; i < size; ++i)
+        bytes[i] = static_cast<uint8_t>(i * 7);
     const OcallAnswer answer = ocall<Transform>(std::span<const uint8_t>(bytes, size),
                                                 std::span<uint8_t>(bytes + size, size));
     uint64_t wrong = answer.ok ? 0 : UINT64_MAX;
@@ -245,7 +269,8 @@ void library(OutBuffer<char>& text) {
          strtoll("-9000000000", nullptr, 10));
     int numbers[] = {3, 1, 4, 1, 5, 9, 2, 6};
     qsort(numbers, 8, sizeof(int), descending);
-    for (const int number : numbers) line("%d ", number);
+    for (const int number : numbers)
+        line("%d ", number);
     char copy[32];
     strcpy(copy, "a,b,,c");
     for (char* word = strtok(copy, ","); word != nullptr; word = strtok(nullptr, ",")) {

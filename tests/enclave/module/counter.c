@@ -6,7 +6,9 @@
 
 static int calls;
 
-__attribute__((noinline)) static int step(int n) { return n + STEP; }
+__attribute__((noinline)) static int step(int n) {
+    return n + STEP;
+}
 
 int advance(int n) {
     calls++;
