@@ -1,9 +1,9 @@
 // How the host and the enclave's entry code talk: registers at EENTER and the memory they share.
 //
 // EENTER (by the vDSO, which passes these registers through): RDI = Entry, RSI = HostArea* of the
-// TCS, RDX = CallFrame* (Entry::ecall). The enclave leaves by EEXIT, all registers cleared, after it
-// has written HostArea::exit_reason. Everything here lies outside the enclave, aligned to 8 bytes,
-// and is read and written by the enclave in aligned 8-byte units only, each at most once.
+// TCS, RDX = CallFrame* (Entry::ecall). The enclave leaves by EEXIT, all registers cleared, after
+// it has written HostArea::exit_reason. Everything here lies outside the enclave, aligned to 8
+// bytes, and is read and written by the enclave in aligned 8-byte units only, each at most once.
 //
 // Shared by trusted and untrusted code; no pointers into the enclave, no padding.
 #pragma once

@@ -102,8 +102,8 @@ struct Ecall<number_, R(P...), pin_> {
     static constexpr size_t slots = (size_t{0} + ... + detail::Parameter<P>::slots);
     static constexpr size_t result_words = (detail::result_size<R>() + 7) / 8;
     static constexpr uint64_t id =
-        (uint64_t{detail::fingerprint<P...>(detail::mix(
-             0x811c9dc5u, static_cast<uint32_t>(detail::result_size<R>())))}
+        (uint64_t{detail::fingerprint<P...>(
+             detail::mix(0x811c9dc5u, static_cast<uint32_t>(detail::result_size<R>())))}
          << 32) |
         number;
     static_assert(slots <= max_slots, "too many parameters");

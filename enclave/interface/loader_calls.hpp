@@ -6,9 +6,9 @@
 
 namespace sgxdl {
 
-inline constexpr size_t max_names_size = 1u << 20;   // bytes of a list of function names
-inline constexpr size_t max_chunk_size = 1u << 18;   // bytes of payload per call
-inline constexpr size_t max_module_name = 64;        // bytes, with the NUL
+inline constexpr size_t max_names_size = 1u << 20;  // bytes of a list of function names
+inline constexpr size_t max_chunk_size = 1u << 18;  // bytes of payload per call
+inline constexpr size_t max_module_name = 64;       // bytes, with the NUL
 
 // The structures of loader.hpp, without pointers.
 struct WireProgress {
@@ -35,13 +35,15 @@ struct WireLoaderInfo {
 };
 
 // --- operations: begin, then step until done or error ------------------------------------------
-using BeginBundle = Ecall<16, void(In<uint8_t, 512> header, In<char, max_names_size> names), Pin::no>;
+using BeginBundle =
+    Ecall<16, void(In<uint8_t, 512> header, In<char, max_names_size> names), Pin::no>;
 using FeedBundle = Ecall<17, void(In<uint8_t, max_chunk_size> bytes), Pin::no>;
 using BeginExtend =
     Ecall<18, void(In<char, max_module_name> module, In<char, max_names_size> names), Pin::no>;
 using BeginRollback = Ecall<19, void(In<char, max_module_name> module), Pin::no>;
-using BeginUnload = Ecall<20, void(In<char, max_module_name> module,
-                                   In<char, max_names_size> names, bool force), Pin::no>;
+using BeginUnload =
+    Ecall<20, void(In<char, max_module_name> module, In<char, max_names_size> names, bool force),
+          Pin::no>;
 using StepOperation = Ecall<21, WireProgress(), Pin::no>;
 using AbandonOperation = Ecall<22, void(), Pin::no>;
 // Frees a bounded amount of what nobody can reach; true: call again.

@@ -19,8 +19,9 @@ struct RuntimeCounters {
 
 // --- ecalls ------------------------------------------------------------------------------------
 using GetCounters = Ecall<1, RuntimeCounters(), Pin::no>;
-// Gives unused heap pages back to the OS, at most `max_pages`; returns the count given back. Without
-// `everything` only what was not needed since the last such call: heap that comes and goes stays.
+// Gives unused heap pages back to the OS, at most `max_pages`; returns the count given back.
+// Without `everything` only what was not needed since the last such call: heap that comes and goes
+// stays.
 using TrimHeap = Ecall<2, uint64_t(uint64_t max_pages, bool everything), Pin::no>;
 
 // --- ocalls ------------------------------------------------------------------------------------

@@ -21,7 +21,9 @@ CrashReport first;
 }  // namespace
 
 // acquire: pairs with the release in record_crash, so that `first` is complete when dead is seen.
-bool enclave_is_dead() { return dead.load(std::memory_order_acquire) != 0; }
+bool enclave_is_dead() {
+    return dead.load(std::memory_order_acquire) != 0;
+}
 
 void record_crash(const CrashReport& report) {
     uint32_t alive = 0;
@@ -43,7 +45,8 @@ void report_crash(HostArea* area) {
 void set_crash_text(CrashReport& report, const char* text) {
     char* to = reinterpret_cast<char*>(report.text);
     size_t i = 0;
-    for (; text[i] != '\0' && i + 1 < sizeof(report.text); ++i) to[i] = text[i];
+    for (; text[i] != '\0' && i + 1 < sizeof(report.text); ++i)
+        to[i] = text[i];
     to[i] = '\0';
 }
 
@@ -63,7 +66,8 @@ void platform_abort(const char* what, const char* file, int line) {
     char text[sizeof(CrashReport::text)];
     size_t n = 0;
     const auto put = [&](const char* part) {
-        while (*part != '\0' && n + 1 < sizeof(text)) text[n++] = *part++;
+        while (*part != '\0' && n + 1 < sizeof(text))
+            text[n++] = *part++;
     };
     char digits[12];
     size_t d = sizeof(digits) - 1;

@@ -32,8 +32,8 @@ void leave_with(const HostWords& area, Exit reason, Status refusal = Status::ok)
 void run_ecall(const HostWords& frame) {
     CallResult result;
     const uint64_t id = frame.load(offsetof(CallFrame, id) / 8);
-    const EcallRow* row = static_cast<uint32_t>(id) < max_call ? rows[static_cast<uint32_t>(id)]
-                                                               : nullptr;
+    const EcallRow* row =
+        static_cast<uint32_t>(id) < max_call ? rows[static_cast<uint32_t>(id)] : nullptr;
     if (row == nullptr || row->id != id) {
         result.status = Status::unknown_call;
     } else {
@@ -98,7 +98,8 @@ __attribute__((noinline)) void enter(uint64_t entry, const HostWords& area, Host
 
 void set_context(CallResult& result, const char* text) {
     size_t i = 0;
-    for (; text[i] != '\0' && i + 1 < sizeof(result.context); ++i) result.context[i] = text[i];
+    for (; text[i] != '\0' && i + 1 < sizeof(result.context); ++i)
+        result.context[i] = text[i];
     result.context[i] = '\0';
 }
 
@@ -111,7 +112,9 @@ bool register_ecalls(std::span<const EcallRow> table, uint32_t first, uint32_t l
     return true;
 }
 
-uint64_t ecalls_completed() { return completed.load(std::memory_order_relaxed); }
+uint64_t ecalls_completed() {
+    return completed.load(std::memory_order_relaxed);
+}
 
 }  // namespace sgxdl
 

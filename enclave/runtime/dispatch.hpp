@@ -55,7 +55,8 @@ struct Held {
         value = static_cast<P>(slots[0]);
         if constexpr (!std::is_same_v<P, bool>) {
             using Wide = std::conditional_t<std::is_signed_v<P>, int64_t, uint64_t>;
-            if (static_cast<uint64_t>(static_cast<Wide>(value)) != slots[0]) return Status::bad_value;
+            if (static_cast<uint64_t>(static_cast<Wide>(value)) != slots[0])
+                return Status::bad_value;
         } else if (slots[0] > 1) {
             return Status::bad_value;
         }
@@ -94,7 +95,8 @@ struct Held<Out<T, max>> {
         const size_t count = slots[1] < max ? slots[1] : max;
         if (count == 0) return Status::ok;
         // The host's buffer is written in whole words: it must hold them.
-        if (!HostWords::check(slots[0], (count * sizeof(T) + 7) / 8, host)) return Status::bad_buffer;
+        if (!HostWords::check(slots[0], (count * sizeof(T) + 7) / 8, host))
+            return Status::bad_buffer;
         T* data = static_cast<T*>(calloc(count, sizeof(T)));
         if (data == nullptr) return Status::no_memory;
         buffer.storage = {data, count};
@@ -157,13 +159,14 @@ struct Thunk<Ecall<number, R(P...), pin>, handler> {
     }
 
     template <size_t... i>
-    static void run_with([[maybe_unused]] const uint64_t* slots, CallResult& result, std::tuple<Held<P>...>& held,
-                         std::index_sequence<i...>) {
+    static void run_with([[maybe_unused]] const uint64_t* slots, CallResult& result,
+                         std::tuple<Held<P>...>& held, std::index_sequence<i...>) {
         // First slot of each parameter.
         constexpr size_t widths[] = {Parameter<P>::slots..., 0};
         [[maybe_unused]] constexpr auto first = [widths](size_t parameter) {
             size_t slot = 0;
-            for (size_t p = 0; p < parameter; ++p) slot += widths[p];
+            for (size_t p = 0; p < parameter; ++p)
+                slot += widths[p];
             return slot;
         };
         // Everything is copied in and checked before the handler sees anything.

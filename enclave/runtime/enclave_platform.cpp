@@ -19,11 +19,13 @@ namespace {
 
 Result<void> to_result(pages::Status status, const char* what, uintptr_t address, size_t count) {
     switch (status) {
-        case pages::Status::ok: return {};
+        case pages::Status::ok:
+            return {};
         case pages::Status::refused:
             return make_error(Code::page_refused, "%s: %u pages at offset %x", what,
                               uint64_t{count}, uint64_t{address - enclave_base()});
-        case pages::Status::misused: break;
+        case pages::Status::misused:
+            break;
     }
     // The core asked for pages that it does not own: a bug of ours, not of the host.
     SGXDL_ASSERT(status != pages::Status::misused);
@@ -46,20 +48,30 @@ Result<void> Platform::commit_copy(uintptr_t address, const void* source, size_t
                      count);
 }
 
-bool Platform::release(uintptr_t address, size_t count) { return pages::release(address, count); }
+bool Platform::release(uintptr_t address, size_t count) {
+    return pages::release(address, count);
+}
 
 // Staging is heap: units are page aligned, and it is reused instead of trimmed each time.
 void* Platform::staging_alloc(size_t count) {
     return heap::allocate_aligned(page_size, count * page_size);
 }
 
-void Platform::staging_free(void* pages, size_t) { heap::release(pages); }
+void Platform::staging_free(void* pages, size_t) {
+    heap::release(pages);
+}
 
-void* Platform::allocate(size_t bytes) { return heap::allocate(bytes); }
+void* Platform::allocate(size_t bytes) {
+    return heap::allocate(bytes);
+}
 
-void Platform::deallocate(void* block) { heap::release(block); }
+void Platform::deallocate(void* block) {
+    heap::release(block);
+}
 
-uint32_t Platform::thread_index() { return this_thread().index; }
+uint32_t Platform::thread_index() {
+    return this_thread().index;
+}
 
 void Platform::emit_stub(void* bytes, uint32_t index) {
     // FF /4 with SIB and no base or index: absolute disp32, sign extended; GS prefix (SDM vol. 2).
@@ -81,7 +93,9 @@ void Platform::set_table(const void* table) {
     asm volatile("wrgsbase %0" : : "r"(base) : "memory");
 }
 
-uintptr_t Platform::trap_address() { return reinterpret_cast<uintptr_t>(&sgxdl_trap); }
+uintptr_t Platform::trap_address() {
+    return reinterpret_cast<uintptr_t>(&sgxdl_trap);
+}
 
 void Platform::log(const char* line) {
     const size_t length = strnlen(line, 1023);

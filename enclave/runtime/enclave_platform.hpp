@@ -1,4 +1,5 @@
-// The loader core's platform inside an SGX2 enclave. The contract is in enclave/loader/platform.hpp.
+// The loader core's platform inside an SGX2 enclave. The contract is in
+// enclave/loader/platform.hpp.
 //
 // Memory: dynamic pages by EACCEPT (data) and EACCEPTCOPY (code, constants); W^X by the EPCM.
 // Stubs jump through GS. EENTER sets GS to an address range that is never backed, the entry code
@@ -27,7 +28,8 @@ class Platform {
     static void* allocate(size_t bytes);
     static void deallocate(void* block);
     uint32_t thread_index();
-    // jmp *%gs:8*index; int3 up to stub_size bytes. `bytes` is where it is built, not where it runs.
+    // jmp *%gs:8*index; int3 up to stub_size bytes. `bytes` is where it is built, not where it
+    // runs.
     static void emit_stub(void* bytes, uint32_t index);
     // `table` lies in the enclave; nullptr: the range that faults.
     void set_table(const void* table);

@@ -24,24 +24,36 @@ constexpr uint64_t enclu_size = 3;  // 0F 01 D7
 
 bool is_fixup_site(uint64_t rip) {
     for (const int32_t* site = sgxdl_fixup_begin; site != sgxdl_fixup_end; ++site) {
-        if (reinterpret_cast<uint64_t>(site) + static_cast<uint64_t>(int64_t{*site}) == rip) return true;
+        if (reinterpret_cast<uint64_t>(site) + static_cast<uint64_t>(int64_t{*site}) == rip)
+            return true;
     }
     return false;
 }
 
 const char* vector_text(uint32_t vector) {
     switch (vector) {
-        case 0: return "divide error";
-        case 1: return "debug exception";
-        case 3: return "breakpoint";
-        case 5: return "bound range exceeded";
-        case 6: return "invalid opcode";
-        case 13: return "general protection";
-        case 14: return "page fault";
-        case 16: return "x87 floating-point error";
-        case 17: return "alignment check";
-        case 19: return "SIMD floating-point error";
-        default: return "exception";
+        case 0:
+            return "divide error";
+        case 1:
+            return "debug exception";
+        case 3:
+            return "breakpoint";
+        case 5:
+            return "bound range exceeded";
+        case 6:
+            return "invalid opcode";
+        case 13:
+            return "general protection";
+        case 14:
+            return "page fault";
+        case 16:
+            return "x87 floating-point error";
+        case 17:
+            return "alignment check";
+        case 19:
+            return "SIMD floating-point error";
+        default:
+            return "exception";
     }
 }
 

@@ -22,8 +22,8 @@ enum class Use : uint8_t { absent = 0, pooled, small, large, large_rest, unusabl
 struct Unit {
     Use use;
     uint8_t size_class;
-    uint16_t used;      // small: blocks handed out
-    uint16_t fresh;     // small: blocks from here on were never handed out
+    uint16_t used;   // small: blocks handed out
+    uint16_t fresh;  // small: blocks from here on were never handed out
     uint16_t reserved;
     uint32_t next, previous;  // small: list of units of the class that have a free block
     uint32_t run;             // large: units in the run
@@ -61,14 +61,16 @@ struct alignas(64) SizeClass {
 SizeClass classes[class_count];
 SpinLock pool_lock;  // the table's `use` and `run`; taken after a class's lock, never before
 Unit* units;
-uintptr_t window;         // address of unit 0
+uintptr_t window;  // address of unit 0
 uint32_t unit_count;
 uint32_t first_maybe_free;  // no unit below is absent or pooled
 uint32_t pooled;            // units committed and unused
 uint32_t pooled_least;      // the least of that since the last trim
 std::atomic<uint64_t> pages_committed{0}, large_bytes{0}, large_blocks{0};
 
-uintptr_t address_of(uint32_t unit) { return window + size_t{unit} * unit_size; }
+uintptr_t address_of(uint32_t unit) {
+    return window + size_t{unit} * unit_size;
+}
 
 void count_pages(int64_t difference) {
     pages_committed.fetch_add(static_cast<uint64_t>(difference), std::memory_order_relaxed);
@@ -109,7 +111,8 @@ uint32_t take_units(uint32_t n, Use use) {
         }
         pooled -= n;
         if (pooled < pooled_least) pooled_least = pooled;
-        for (uint32_t u = first; u <= i; ++u) units[u].use = u == first ? use : Use::large_rest;
+        for (uint32_t u = first; u <= i; ++u)
+            units[u].use = u == first ? use : Use::large_rest;
         units[first].run = n;
         if (!skipped) first_maybe_free = i + 1;
         return first;
@@ -118,7 +121,8 @@ uint32_t take_units(uint32_t n, Use use) {
 }
 
 void pool_units(uint32_t first, uint32_t n) {
-    for (uint32_t u = first; u < first + n; ++u) units[u].use = Use::pooled;
+    for (uint32_t u = first; u < first + n; ++u)
+        units[u].use = Use::pooled;
     pooled += n;
     if (first < first_maybe_free) first_maybe_free = first;
 }

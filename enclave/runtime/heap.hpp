@@ -21,8 +21,9 @@ inline constexpr size_t unit_size = 65536;
 // Prepares the heap's window; false when there is no memory for its table.
 [[nodiscard]] bool start(uintptr_t begin, size_t size);
 
-void* allocate(size_t size);                     // 16-byte aligned; nullptr when there is none
-void* allocate_aligned(size_t alignment, size_t size);  // alignment: power of two, at most unit_size
+void* allocate(size_t size);  // 16-byte aligned; nullptr when there is none
+void* allocate_aligned(size_t alignment,
+                       size_t size);  // alignment: power of two, at most unit_size
 void* reallocate(void* block, size_t size);
 void release(void* block);
 size_t usable_size(const void* block);

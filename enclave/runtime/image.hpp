@@ -12,8 +12,12 @@ extern const sgxdl_image_info sgxdl_image_information;
 
 namespace sgxdl {
 
-inline uintptr_t enclave_base() { return reinterpret_cast<uintptr_t>(sgxdl_image_base); }
-inline const sgxdl_image_info& image_info() { return sgxdl_image_information; }
+inline uintptr_t enclave_base() {
+    return reinterpret_cast<uintptr_t>(sgxdl_image_base);
+}
+inline const sgxdl_image_info& image_info() {
+    return sgxdl_image_information;
+}
 
 // True when [address, address + size) lies wholly outside the enclave and does not wrap.
 inline bool outside_enclave(uint64_t address, uint64_t size) {

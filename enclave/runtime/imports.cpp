@@ -12,6 +12,8 @@ static_assert(sizeof(sgxdl::Import) == 24 && offsetof(sgxdl::Import, is_function
 
 namespace sgxdl {
 
-std::span<const Import> application_imports() { return {sgxdl_import_rows, sgxdl_import_count}; }
+std::span<const Import> application_imports() {
+    return {sgxdl_import_rows, sgxdl_import_count};
+}
 
 }  // namespace sgxdl

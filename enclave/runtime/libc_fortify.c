@@ -91,7 +91,8 @@ char* __strncat_chk(char* to, const char* from, size_t size, size_t room) {
     return strncat(to, from, size);
 }
 
-int __vsnprintf_chk(char* to, size_t size, int flag, size_t room, const char* format, va_list list) {
+int __vsnprintf_chk(char* to, size_t size, int flag, size_t room, const char* format,
+                    va_list list) {
     (void)flag;
     CHECK(size, room);
     return vsnprintf(to, size, format, list);

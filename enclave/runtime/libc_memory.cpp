@@ -22,9 +22,13 @@ void* or_enomem(void* block) {
 
 extern "C" {
 
-void* malloc(size_t size) { return or_enomem(heap::allocate(size)); }
+void* malloc(size_t size) {
+    return or_enomem(heap::allocate(size));
+}
 
-void free(void* block) { heap::release(block); }
+void free(void* block) {
+    heap::release(block);
+}
 
 void* calloc(size_t count, size_t size) {
     size_t bytes;
@@ -34,7 +38,9 @@ void* calloc(size_t count, size_t size) {
     return or_enomem(block);
 }
 
-void* realloc(void* block, size_t size) { return or_enomem(heap::reallocate(block, size)); }
+void* realloc(void* block, size_t size) {
+    return or_enomem(heap::reallocate(block, size));
+}
 
 void* reallocarray(void* block, size_t count, size_t size) {
     size_t bytes;
@@ -57,13 +63,23 @@ int posix_memalign(void** result, size_t alignment, size_t size) {
     return 0;
 }
 
-size_t malloc_usable_size(void* block) { return block == nullptr ? 0 : heap::usable_size(block); }
+size_t malloc_usable_size(void* block) {
+    return block == nullptr ? 0 : heap::usable_size(block);
+}
 
 // The names by which musl's own objects call the allocator.
-void* __libc_malloc(size_t size) { return malloc(size); }
-void* __libc_calloc(size_t count, size_t size) { return calloc(count, size); }
-void* __libc_realloc(void* block, size_t size) { return realloc(block, size); }
-void __libc_free(void* block) { free(block); }
+void* __libc_malloc(size_t size) {
+    return malloc(size);
+}
+void* __libc_calloc(size_t count, size_t size) {
+    return calloc(count, size);
+}
+void* __libc_realloc(void* block, size_t size) {
+    return realloc(block, size);
+}
+void __libc_free(void* block) {
+    free(block);
+}
 
 }  // extern "C"
 
@@ -76,10 +92,24 @@ void* operator new(size_t size) {
     }
     return block;
 }
-void* operator new[](size_t size) { return operator new(size); }
-void* operator new(size_t size, const std::nothrow_t&) noexcept { return malloc(size); }
-void* operator new[](size_t size, const std::nothrow_t&) noexcept { return malloc(size); }
-void operator delete(void* block) noexcept { free(block); }
-void operator delete[](void* block) noexcept { free(block); }
-void operator delete(void* block, size_t) noexcept { free(block); }
-void operator delete[](void* block, size_t) noexcept { free(block); }
+void* operator new[](size_t size) {
+    return operator new(size);
+}
+void* operator new(size_t size, const std::nothrow_t&) noexcept {
+    return malloc(size);
+}
+void* operator new[](size_t size, const std::nothrow_t&) noexcept {
+    return malloc(size);
+}
+void operator delete(void* block) noexcept {
+    free(block);
+}
+void operator delete[](void* block) noexcept {
+    free(block);
+}
+void operator delete(void* block, size_t) noexcept {
+    free(block);
+}
+void operator delete[](void* block, size_t) noexcept {
+    free(block);
+}

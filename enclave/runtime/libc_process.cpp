@@ -11,8 +11,8 @@
 #include <cstdlib>
 
 #include "enclave/interface/runtime_calls.hpp"
-#include "enclave/runtime/crash.hpp"
 #include "enclave/loader/platform.hpp"
+#include "enclave/runtime/crash.hpp"
 #include "enclave/runtime/lock.hpp"
 #include "enclave/runtime/ocall.hpp"
 
@@ -23,22 +23,42 @@ using namespace sgxdl;
 
 extern "C" {
 
-void abort() { END_OF_ENCLAVE("abort"); }
-void exit(int) { END_OF_ENCLAVE("exit"); }
-void _Exit(int) { END_OF_ENCLAVE("_Exit"); }
-void _exit(int) { END_OF_ENCLAVE("_exit"); }
+void abort() {
+    END_OF_ENCLAVE("abort");
+}
+void exit(int) {
+    END_OF_ENCLAVE("exit");
+}
+void _Exit(int) {
+    END_OF_ENCLAVE("_Exit");
+}
+void _exit(int) {
+    END_OF_ENCLAVE("_exit");
+}
 
 [[noreturn]] void __assert_fail(const char* condition, const char* file, int line, const char*) {
     platform_abort(condition, file, line);
 }
-[[noreturn]] void __stack_chk_fail() { END_OF_ENCLAVE("stack smashing detected"); }
-[[noreturn]] void __chk_fail() { END_OF_ENCLAVE("buffer overflow detected"); }
-[[noreturn]] void __cxa_pure_virtual() { END_OF_ENCLAVE("pure virtual function called"); }
-int raise(int) { END_OF_ENCLAVE("raise"); }
+[[noreturn]] void __stack_chk_fail() {
+    END_OF_ENCLAVE("stack smashing detected");
+}
+[[noreturn]] void __chk_fail() {
+    END_OF_ENCLAVE("buffer overflow detected");
+}
+[[noreturn]] void __cxa_pure_virtual() {
+    END_OF_ENCLAVE("pure virtual function called");
+}
+int raise(int) {
+    END_OF_ENCLAVE("raise");
+}
 
 // An enclave has no end at which destructors or handlers would run.
-int atexit(void (*)()) { return 0; }
-int __cxa_atexit(void (*)(void*), void*, void*) { return 0; }
+int atexit(void (*)()) {
+    return 0;
+}
+int __cxa_atexit(void (*)(void*), void*, void*) {
+    return 0;
+}
 extern void* __dso_handle;
 void* __dso_handle = nullptr;
 
@@ -56,7 +76,9 @@ int clock_gettime(clockid_t clock, struct timespec* time) {
     time->tv_nsec = now.value % 1'000'000'000;
     return 0;
 }
-int __clock_gettime(clockid_t clock, struct timespec* time) { return clock_gettime(clock, time); }
+int __clock_gettime(clockid_t clock, struct timespec* time) {
+    return clock_gettime(clock, time);
+}
 
 time_t time(time_t* result) {
     timespec now;
@@ -85,9 +107,15 @@ int sched_yield() {
 }
 
 // There are no processes, no environment and no cancellation.
-pid_t getpid() { return 1; }
-char* getenv(const char*) { return nullptr; }
-char* secure_getenv(const char*) { return nullptr; }
+pid_t getpid() {
+    return 1;
+}
+char* getenv(const char*) {
+    return nullptr;
+}
+char* secure_getenv(const char*) {
+    return nullptr;
+}
 int nanosleep(const struct timespec* wanted, struct timespec* rest) {
     int64_t left = wanted->tv_sec * 1'000'000 + (wanted->tv_nsec + 999) / 1000;
     while (left > 0) {

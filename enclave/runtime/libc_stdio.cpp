@@ -44,15 +44,17 @@ static_assert(offsetof(MuslFile, descriptor) == 0x78);
 static_assert(offsetof(MuslFile, lock) == 0x8c);
 constexpr unsigned error_flag = 32;
 
-MuslFile& of(FILE* file) { return *reinterpret_cast<MuslFile*>(file); }
+MuslFile& of(FILE* file) {
+    return *reinterpret_cast<MuslFile*>(file);
+}
 
 ssize_t write_all(int descriptor, const void* bytes, size_t count) {
     const char* from = static_cast<const char*>(bytes);
     size_t done = 0;
     while (done < count) {
         const size_t part = count - done < 32768 ? count - done : 32768;
-        const OcallAnswer answer =
-            ocall<Write>(static_cast<uint32_t>(descriptor), std::span<const char>(from + done, part));
+        const OcallAnswer answer = ocall<Write>(static_cast<uint32_t>(descriptor),
+                                                std::span<const char>(from + done, part));
         if (!answer.ok || answer.value <= 0 || static_cast<size_t>(answer.value) > part) {
             errno = EIO;
             return -1;
@@ -91,12 +93,16 @@ size_t __stdio_write(FILE* file, const unsigned char* bytes, size_t count) {
 size_t __stdout_write(FILE* file, const unsigned char* bytes, size_t count) {
     return __stdio_write(file, bytes, count);
 }
-size_t __stdio_read(FILE*, unsigned char*, size_t) { return 0; }
+size_t __stdio_read(FILE*, unsigned char*, size_t) {
+    return 0;
+}
 off_t __stdio_seek(FILE*, off_t, int) {
     errno = ESPIPE;
     return -1;
 }
-int __stdio_close(FILE*) { return 0; }
+int __stdio_close(FILE*) {
+    return 0;
+}
 
 // A file's lock: the owner's index + 1. 1 when it was taken, 0 when this thread holds it already;
 // musl gives back what it took. musl asks for it only when `lock` is not negative, which the
@@ -122,9 +128,15 @@ int fputc(int character, FILE* file) {
     if (taken) __unlockfile(file);
     return result;
 }
-int putc(int character, FILE* file) { return fputc(character, file); }
-int _IO_putc(int character, FILE* file) { return fputc(character, file); }
-int putchar(int character) { return fputc(character, stdout); }
+int putc(int character, FILE* file) {
+    return fputc(character, file);
+}
+int _IO_putc(int character, FILE* file) {
+    return fputc(character, file);
+}
+int putchar(int character) {
+    return fputc(character, stdout);
+}
 
 // Nothing can be opened.
 FILE* fopen(const char*, const char*) {

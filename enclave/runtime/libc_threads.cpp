@@ -28,8 +28,12 @@ struct Mutex {
 static_assert(sizeof(Mutex) <= sizeof(pthread_mutex_t));
 static_assert(offsetof(Mutex, kind) == 16);
 
-Mutex& of(pthread_mutex_t* mutex) { return *reinterpret_cast<Mutex*>(mutex); }
-uint32_t me() { return this_thread().index + 1; }
+Mutex& of(pthread_mutex_t* mutex) {
+    return *reinterpret_cast<Mutex*>(mutex);
+}
+uint32_t me() {
+    return this_thread().index + 1;
+}
 
 // acquire: pairs with the release in unlock
 bool take(std::atomic<uint32_t>& word, uint32_t value) {
@@ -67,7 +71,9 @@ int pthread_mutexattr_init(pthread_mutexattr_t* attributes) {
     *reinterpret_cast<int32_t*>(attributes) = PTHREAD_MUTEX_NORMAL;
     return 0;
 }
-int pthread_mutexattr_destroy(pthread_mutexattr_t*) { return 0; }
+int pthread_mutexattr_destroy(pthread_mutexattr_t*) {
+    return 0;
+}
 int pthread_mutexattr_settype(pthread_mutexattr_t* attributes, int kind) {
     if (kind < PTHREAD_MUTEX_NORMAL || kind > PTHREAD_MUTEX_ERRORCHECK) return EINVAL;
     *reinterpret_cast<int32_t*>(attributes) = kind;
@@ -89,7 +95,8 @@ int pthread_mutex_destroy(pthread_mutex_t* mutex) {
 
 int pthread_mutex_lock(pthread_mutex_t* mutex) {
     Mutex& m = of(mutex);
-    if (take(m.owner, me())) [[likely]] return 0;
+    if (take(m.owner, me())) [[likely]]
+        return 0;
     const int again = taken_again(m);
     if (again >= 0) return again;
     take_slowly(m.owner, me());
@@ -127,8 +134,12 @@ int pthread_once(pthread_once_t* control, void (*routine)()) {
     return 0;
 }
 
-pthread_t pthread_self() { return reinterpret_cast<pthread_t>(&this_thread()); }
-int pthread_equal(pthread_t a, pthread_t b) { return a == b; }
+pthread_t pthread_self() {
+    return reinterpret_cast<pthread_t>(&this_thread());
+}
+int pthread_equal(pthread_t a, pthread_t b) {
+    return a == b;
+}
 
 // musl's internal lock: an int, zero when free.
 void __lock(volatile int* lock) {

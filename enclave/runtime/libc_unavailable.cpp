@@ -21,16 +21,29 @@ void* mmap(void*, size_t, int, int, int, off_t) {
     unavailable();
     return MAP_FAILED;
 }
-int munmap(void*, size_t) { return unavailable(); }
-int mprotect(void*, size_t, int) { return unavailable(); }
-int madvise(void*, size_t, int) { return unavailable(); }
-int mlock(const void*, size_t) { return unavailable(); }
-int munlock(const void*, size_t) { return unavailable(); }
+int munmap(void*, size_t) {
+    return unavailable();
+}
+int mprotect(void*, size_t, int) {
+    return unavailable();
+}
+int madvise(void*, size_t, int) {
+    return unavailable();
+}
+int mlock(const void*, size_t) {
+    return unavailable();
+}
+int munlock(const void*, size_t) {
+    return unavailable();
+}
 
 long sysconf(int name) {
     switch (name) {
-        case _SC_PAGESIZE: return 4096;
-        default: errno = EINVAL; return -1;
+        case _SC_PAGESIZE:
+            return 4096;
+        default:
+            errno = EINVAL;
+            return -1;
     }
 }
 

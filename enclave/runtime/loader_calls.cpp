@@ -19,7 +19,9 @@ namespace {
 Platform platform;
 alignas(Loader) unsigned char loader_memory[sizeof(Loader)];  // lives as long as the enclave
 
-Loader& loader() { return *std::launder(reinterpret_cast<Loader*>(loader_memory)); }
+Loader& loader() {
+    return *std::launder(reinterpret_cast<Loader*>(loader_memory));
+}
 
 // A name that the host gave, as a C string.
 struct Name {
@@ -32,7 +34,9 @@ struct Name {
     }
 };
 
-Error bad_name() { return make_error(Code::no_such_module, "not a module's name"); }
+Error bad_name() {
+    return make_error(Code::no_such_module, "not a module's name");
+}
 
 Result<void> begin_bundle(std::span<const uint8_t> bytes, std::span<const char> names) {
     sgxdl_bundle_header header;
@@ -43,7 +47,9 @@ Result<void> begin_bundle(std::span<const uint8_t> bytes, std::span<const char> 
     return loader().begin_bundle(header, names);
 }
 
-Result<void> feed_bundle(std::span<const uint8_t> bytes) { return loader().feed(bytes); }
+Result<void> feed_bundle(std::span<const uint8_t> bytes) {
+    return loader().feed(bytes);
+}
 
 Result<void> begin_extend(std::span<const char> module, std::span<const char> names) {
     const Name name(module);
@@ -79,9 +85,13 @@ Result<WireProgress> step() {
                         .generation = progress->generation};
 }
 
-void abandon() { loader().abandon(); }
+void abandon() {
+    loader().abandon();
+}
 
-bool reclaim() { return loader().reclaim(); }
+bool reclaim() {
+    return loader().reclaim();
+}
 
 WireLoaderInfo get_info() {
     const LoaderInfo info = loader().info();
@@ -127,22 +137,19 @@ Result<uint64_t> find_symbol(std::span<const char> module, std::span<const char>
 }
 
 constexpr EcallRow rows[] = {
-    bind<BeginBundle, begin_bundle>(),
-    bind<FeedBundle, feed_bundle>(),
-    bind<BeginExtend, begin_extend>(),
-    bind<BeginRollback, begin_rollback>(),
-    bind<BeginUnload, begin_unload>(),
-    bind<StepOperation, step>(),
-    bind<AbandonOperation, abandon>(),
-    bind<ReclaimSome, reclaim>(),
-    bind<GetLoaderInfo, get_info>(),
-    bind<GetModuleInfo, get_module_info>(),
+    bind<BeginBundle, begin_bundle>(), bind<FeedBundle, feed_bundle>(),
+    bind<BeginExtend, begin_extend>(), bind<BeginRollback, begin_rollback>(),
+    bind<BeginUnload, begin_unload>(), bind<StepOperation, step>(),
+    bind<AbandonOperation, abandon>(), bind<ReclaimSome, reclaim>(),
+    bind<GetLoaderInfo, get_info>(),   bind<GetModuleInfo, get_module_info>(),
     bind<FindSymbol, find_symbol>(),
 };
 
 }  // namespace
 
-std::span<const EcallRow> loader_rows() { return rows; }
+std::span<const EcallRow> loader_rows() {
+    return rows;
+}
 
 Result<void> start_loader() {
     new (loader_memory) Loader(platform);
@@ -154,8 +161,12 @@ Result<void> start_loader() {
     return loader().init(config);
 }
 
-Result<void> pin_thread() { return loader().pin(); }
-void unpin_thread() { loader().unpin(); }
+Result<void> pin_thread() {
+    return loader().pin();
+}
+void unpin_thread() {
+    loader().unpin();
+}
 
 }  // namespace sgxdl
 

@@ -14,7 +14,8 @@ class SpinLock {
  public:
     void lock() {
         // acquire: pairs with the release in unlock()
-        if (held_.exchange(1, std::memory_order_acquire) == 0) [[likely]] return;
+        if (held_.exchange(1, std::memory_order_acquire) == 0) [[likely]]
+            return;
         lock_slow();
     }
     bool try_lock() { return held_.exchange(1, std::memory_order_acquire) == 0; }

@@ -26,9 +26,8 @@ SpinLock lock;
 bool record_present[max_record_pages];  // pages of the record itself that are committed
 std::atomic<uint64_t> committed_count{0}, set_aside_count{0}, accept_count{0}, trim_count{0};
 
-const sgx_secinfo rw_pending = {.flags = SGX_SECINFO_R | SGX_SECINFO_W | SGX_SECINFO_REG |
-                                         SGX_SECINFO_PENDING,
-                                .reserved = {}};
+const sgx_secinfo rw_pending = {
+    .flags = SGX_SECINFO_R | SGX_SECINFO_W | SGX_SECINFO_REG | SGX_SECINFO_PENDING, .reserved = {}};
 const sgx_secinfo trim_modified = {.flags = SGX_SECINFO_TRIM | SGX_SECINFO_MODIFIED,
                                    .reserved = {}};
 const sgx_secinfo code_copy = {.flags = SGX_SECINFO_R | SGX_SECINFO_X | SGX_SECINFO_REG,
@@ -40,7 +39,9 @@ void count(std::atomic<uint64_t>& counter, uint64_t n = 1) {
 }
 
 // Index in the record; the windows are checked by in_window().
-size_t index_of(uintptr_t address) { return (address - enclave_base()) / page_size; }
+size_t index_of(uintptr_t address) {
+    return (address - enclave_base()) / page_size;
+}
 
 bool in_window(uintptr_t address, size_t pages) {
     const sgxdl_image_info& info = image_info();
@@ -55,7 +56,9 @@ bool in_window(uintptr_t address, size_t pages) {
     return inside(info.arena_offset, info.arena_size) || inside(info.heap_offset, info.heap_size);
 }
 
-State* record() { return reinterpret_cast<State*>(enclave_base() + image_info().records_offset); }
+State* record() {
+    return reinterpret_cast<State*>(enclave_base() + image_info().records_offset);
+}
 
 // Commits the pages of the record that describe [first, first + n).
 bool have_record(size_t first, size_t n) {
@@ -120,9 +123,10 @@ bool trim(uintptr_t address, size_t n) {
             continue;
         }
         size_t end = i;
-        while (end < n && accepted[end]) ++end;
-        const OcallAnswer removed = ocall<RemovePages>(offset + i * page_size,
-                                                       uint64_t{(end - i) * page_size});
+        while (end < n && accepted[end])
+            ++end;
+        const OcallAnswer removed =
+            ocall<RemovePages>(offset + i * page_size, uint64_t{(end - i) * page_size});
         LockGuard guard(lock);
         for (; i < end; ++i) {
             if (removed.ok && removed.value == 0) {
@@ -141,9 +145,8 @@ bool trim(uintptr_t address, size_t n) {
 }  // namespace
 
 Status commit(uintptr_t address, size_t n) {
-    return commit_with(address, n, [](uintptr_t page, size_t) {
-        return sgxdl_eaccept(&rw_pending, page);
-    });
+    return commit_with(address, n,
+                       [](uintptr_t page, size_t) { return sgxdl_eaccept(&rw_pending, page); });
 }
 
 Status commit_copy(uintptr_t address, const void* source, size_t n, PageUse use) {

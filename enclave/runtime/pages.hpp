@@ -27,8 +27,8 @@ namespace pages {
 
 enum class Status : uint8_t {
     ok,
-    refused,   // the OS did not provide a page, or not the one that was asked for
-    misused,   // outside the dynamic windows, or the record says that the page is present
+    refused,  // the OS did not provide a page, or not the one that was asked for
+    misused,  // outside the dynamic windows, or the record says that the page is present
 };
 
 struct Counters {

@@ -85,9 +85,15 @@ uint32_t randombytes_uniform(const uint32_t upper_bound) {
 }
 
 void randombytes_stir(void) {}
-int randombytes_close(void) { return 0; }
-const char* randombytes_implementation_name(void) { return "rdseed"; }
-int randombytes_set_implementation(randombytes_implementation*) { return -1; }
+int randombytes_close(void) {
+    return 0;
+}
+const char* randombytes_implementation_name(void) {
+    return "rdseed";
+}
+int randombytes_set_implementation(randombytes_implementation*) {
+    return -1;
+}
 
 int getentropy(void* to, size_t bytes) {
     if (bytes > 256 || !sgxdl::random_bytes(to, bytes)) {
@@ -98,28 +104,60 @@ int getentropy(void* to, size_t bytes) {
 }
 
 // From libsodium's runtime.o, which executes CPUID. All features absent: portable code.
-int _sodium_runtime_get_cpu_features(void) { return 0; }
-int sodium_runtime_has_neon(void) { return 0; }
-int sodium_runtime_has_sse2(void) { return 0; }
-int sodium_runtime_has_sse3(void) { return 0; }
-int sodium_runtime_has_ssse3(void) { return 0; }
-int sodium_runtime_has_sse41(void) { return 0; }
-int sodium_runtime_has_avx(void) { return 0; }
-int sodium_runtime_has_avx2(void) { return 0; }
-int sodium_runtime_has_avx512f(void) { return 0; }
-int sodium_runtime_has_pclmul(void) { return 0; }
-int sodium_runtime_has_aesni(void) { return 0; }
-int sodium_runtime_has_rdrand(void) { return 1; }
+int _sodium_runtime_get_cpu_features(void) {
+    return 0;
+}
+int sodium_runtime_has_neon(void) {
+    return 0;
+}
+int sodium_runtime_has_sse2(void) {
+    return 0;
+}
+int sodium_runtime_has_sse3(void) {
+    return 0;
+}
+int sodium_runtime_has_ssse3(void) {
+    return 0;
+}
+int sodium_runtime_has_sse41(void) {
+    return 0;
+}
+int sodium_runtime_has_avx(void) {
+    return 0;
+}
+int sodium_runtime_has_avx2(void) {
+    return 0;
+}
+int sodium_runtime_has_avx512f(void) {
+    return 0;
+}
+int sodium_runtime_has_pclmul(void) {
+    return 0;
+}
+int sodium_runtime_has_aesni(void) {
+    return 0;
+}
+int sodium_runtime_has_rdrand(void) {
+    return 1;
+}
 
 // Concurrent sodium_init() calls; ours does nothing that needs a lock.
-int sodium_crit_enter(void) { return 0; }
-int sodium_crit_leave(void) { return 0; }
+int sodium_crit_enter(void) {
+    return 0;
+}
+int sodium_crit_leave(void) {
+    return 0;
+}
 // libsodium found itself misused.
 [[noreturn]] void sodium_misuse(void) {
     sgxdl::crash(sgxdl::CrashKind::abort, "libsodium: misuse",
                  reinterpret_cast<uint64_t>(__builtin_return_address(0)));
 }
-int sodium_set_misuse_handler(void (*)(void)) { return -1; }
-int sodium_init(void) { return 0; }
+int sodium_set_misuse_handler(void (*)(void)) {
+    return -1;
+}
+int sodium_init(void) {
+    return 0;
+}
 
 }  // extern "C"

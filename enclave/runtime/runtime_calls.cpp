@@ -34,6 +34,8 @@ constexpr EcallRow rows[] = {
 
 }  // namespace
 
-std::span<const EcallRow> runtime_rows() { return rows; }
+std::span<const EcallRow> runtime_rows() {
+    return rows;
+}
 
 }  // namespace sgxdl

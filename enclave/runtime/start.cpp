@@ -21,7 +21,7 @@ extern "C" {
 extern const Elf64_Rela sgxdl_rela_begin[], sgxdl_rela_end[];
 extern void (*const sgxdl_init_array_begin[])();
 extern void (*const sgxdl_init_array_end[])();
-extern const char __c_locale[];       // musl: the C locale
+extern const char __c_locale[];  // musl: the C locale
 extern char __stdout_FILE[], __stderr_FILE[];
 }
 
@@ -96,8 +96,7 @@ __attribute__((noinline)) bool start_enclave() {
 __attribute__((no_stack_protector)) bool start_thread() {
     // acquire: pairs with the release below; what the starting thread set up is seen
     uint32_t seen = state.load(std::memory_order_acquire);
-    if (seen == fresh &&
-        state.compare_exchange_strong(seen, starting, std::memory_order_acquire)) {
+    if (seen == fresh && state.compare_exchange_strong(seen, starting, std::memory_order_acquire)) {
         relocate();
         if (!random_bytes(&canary, sizeof(canary))) {
             fail("the processor gives no random bytes");

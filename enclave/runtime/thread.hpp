@@ -27,13 +27,13 @@ struct ThreadArea {
     uint32_t index;
     uint32_t reserved;
     uint32_t started;
-    uint32_t in_crash;       // this thread is reporting a crash already
-    uint64_t exit_target;    // where EEXIT goes: the host's address behind its ENCLU
-    uint64_t ocall_frame;    // stack pointer saved by the ocall in flight, or 0
-    uint32_t nested_allowed; // the ocall in flight admits ecalls
-    uint32_t depth;          // ecalls on this thread's stack
-    HostArea* host_area;     // checked to lie outside the enclave, for the length of an ecall
-    uint64_t scratch_used;   // words of host_area->scratch that ocalls in flight occupy
+    uint32_t in_crash;        // this thread is reporting a crash already
+    uint64_t exit_target;     // where EEXIT goes: the host's address behind its ENCLU
+    uint64_t ocall_frame;     // stack pointer saved by the ocall in flight, or 0
+    uint32_t nested_allowed;  // the ocall in flight admits ecalls
+    uint32_t depth;           // ecalls on this thread's stack
+    HostArea* host_area;      // checked to lie outside the enclave, for the length of an ecall
+    uint64_t scratch_used;    // words of host_area->scratch that ocalls in flight occupy
 };
 
 static_assert(offsetof(ThreadArea, self) == THREAD_SELF);

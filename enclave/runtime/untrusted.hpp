@@ -71,7 +71,8 @@ class HostWords {
     const uint64_t first = address & ~uint64_t{7};
     const uint64_t skip = address - first;
     HostWords words;
-    if (bytes > SIZE_MAX / 2 || !HostWords::check(first, (skip + bytes + 7) / 8, words)) return false;
+    if (bytes > SIZE_MAX / 2 || !HostWords::check(first, (skip + bytes + 7) / 8, words))
+        return false;
     words.copy_in(to, skip, bytes);
     return true;
 }

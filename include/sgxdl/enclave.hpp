@@ -14,8 +14,8 @@
 //
 // Handlers run pinned to one generation of the loaded code, unless their declaration says Pin::no.
 // They may run on several threads at once. They get copies of the host's buffers in enclave memory
-// (see enclave/runtime/dispatch.hpp) and may use C's library as far as it needs no kernel, libsodium,
-// pthread mutexes, and ocalls: `sgxdl::ocall<Call>(arguments…)`.
+// (see enclave/runtime/dispatch.hpp) and may use C's library as far as it needs no kernel,
+// libsodium, pthread mutexes, and ocalls: `sgxdl::ocall<Call>(arguments…)`.
 #pragma once
 
 #ifndef SGXDL_TRUSTED_CODE

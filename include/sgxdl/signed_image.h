@@ -1,9 +1,9 @@
 /* The signed enclave image: what `sgxdl sign-enclave` writes and the host library loads.
  *
- * A header, `segment_count` segment records, the SIGSTRUCT, and page-aligned page contents. The host
- * replays the records in order (ECREATE, then EADD and 16 times EEXTEND for every page, EINIT), so
- * the file's order is the measurement's. Nothing in here needs to be trusted: an image that was
- * changed gets another MRENCLAVE and EINIT refuses it. Little-endian. */
+ * A header, `segment_count` segment records, the SIGSTRUCT, and page-aligned page contents. The
+ * host replays the records in order (ECREATE, then EADD and 16 times EEXTEND for every page,
+ * EINIT), so the file's order is the measurement's. Nothing in here needs to be trusted: an image
+ * that was changed gets another MRENCLAVE and EINIT refuses it. Little-endian. */
 #ifndef SGXDL_SIGNED_IMAGE_H
 #define SGXDL_SIGNED_IMAGE_H
 
@@ -22,8 +22,8 @@ struct sgxdl_image_header {
     uint64_t attributes, xfrm;
     uint32_t segment_count;
     uint32_t thread_count;
-    uint64_t segments_at;    /* file offset of the segment records */
-    uint64_t sigstruct_at;   /* file offset of the SIGSTRUCT, 1808 bytes */
+    uint64_t segments_at;            /* file offset of the segment records */
+    uint64_t sigstruct_at;           /* file offset of the SIGSTRUCT, 1808 bytes */
     uint64_t code_offset, code_size; /* dynamic window for modules: any protection */
     uint64_t data_offset, data_size; /* dynamic window for records and heap: RW */
     uint64_t tcs_offset, tcs_stride; /* of the first TCS in ELRANGE, and to the next */

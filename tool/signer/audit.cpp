@@ -19,10 +19,12 @@ const char* forbidden(const ZydisDecodedInstruction& in, const ZydisDecodedOpera
         case ZYDIS_MNEMONIC_SYSCALL:
         case ZYDIS_MNEMONIC_SYSENTER:
         case ZYDIS_MNEMONIC_SYSRET:
-        case ZYDIS_MNEMONIC_SYSEXIT: return "changes the privilege level (#UD in an enclave)";
+        case ZYDIS_MNEMONIC_SYSEXIT:
+            return "changes the privilege level (#UD in an enclave)";
         case ZYDIS_MNEMONIC_INT:
         case ZYDIS_MNEMONIC_INTO:
-        case ZYDIS_MNEMONIC_INT1: return "software interrupt (#UD in an enclave)";
+        case ZYDIS_MNEMONIC_INT1:
+            return "software interrupt (#UD in an enclave)";
         case ZYDIS_MNEMONIC_CPUID:
         case ZYDIS_MNEMONIC_GETSEC:
         case ZYDIS_MNEMONIC_RDPMC:
@@ -32,7 +34,8 @@ const char* forbidden(const ZydisDecodedInstruction& in, const ZydisDecodedOpera
         case ZYDIS_MNEMONIC_STR:
         case ZYDIS_MNEMONIC_SMSW:
         case ZYDIS_MNEMONIC_VMCALL:
-        case ZYDIS_MNEMONIC_VMFUNC: return "causes or may cause a VM exit (#UD in an enclave)";
+        case ZYDIS_MNEMONIC_VMFUNC:
+            return "causes or may cause a VM exit (#UD in an enclave)";
         case ZYDIS_MNEMONIC_IN:
         case ZYDIS_MNEMONIC_INSB:
         case ZYDIS_MNEMONIC_INSW:
@@ -40,10 +43,12 @@ const char* forbidden(const ZydisDecodedInstruction& in, const ZydisDecodedOpera
         case ZYDIS_MNEMONIC_OUT:
         case ZYDIS_MNEMONIC_OUTSB:
         case ZYDIS_MNEMONIC_OUTSW:
-        case ZYDIS_MNEMONIC_OUTSD: return "port input or output (#UD in an enclave)";
+        case ZYDIS_MNEMONIC_OUTSD:
+            return "port input or output (#UD in an enclave)";
         case ZYDIS_MNEMONIC_IRET:
         case ZYDIS_MNEMONIC_IRETD:
-        case ZYDIS_MNEMONIC_IRETQ: return "far return (#UD in an enclave)";
+        case ZYDIS_MNEMONIC_IRETQ:
+            return "far return (#UD in an enclave)";
         case ZYDIS_MNEMONIC_HLT:
         case ZYDIS_MNEMONIC_ENCLS:
         case ZYDIS_MNEMONIC_ENCLV:
@@ -59,13 +64,18 @@ const char* forbidden(const ZydisDecodedInstruction& in, const ZydisDecodedOpera
         case ZYDIS_MNEMONIC_CLTS:
         case ZYDIS_MNEMONIC_INVD:
         case ZYDIS_MNEMONIC_WBINVD:
-        case ZYDIS_MNEMONIC_INVLPG: return "privileged";
+        case ZYDIS_MNEMONIC_INVLPG:
+            return "privileged";
         case ZYDIS_MNEMONIC_LFS:
         case ZYDIS_MNEMONIC_LGS:
-        case ZYDIS_MNEMONIC_LSS: return "loads a segment register";
-        case ZYDIS_MNEMONIC_XBEGIN: return "transactions are aborted by every asynchronous exit";
-        case ZYDIS_MNEMONIC_WRFSBASE: return "FS belongs to the runtime";
-        default: break;
+        case ZYDIS_MNEMONIC_LSS:
+            return "loads a segment register";
+        case ZYDIS_MNEMONIC_XBEGIN:
+            return "transactions are aborted by every asynchronous exit";
+        case ZYDIS_MNEMONIC_WRFSBASE:
+            return "FS belongs to the runtime";
+        default:
+            break;
     }
     if ((in.mnemonic == ZYDIS_MNEMONIC_CALL || in.mnemonic == ZYDIS_MNEMONIC_JMP ||
          in.mnemonic == ZYDIS_MNEMONIC_RET) &&
@@ -95,9 +105,8 @@ std::vector<const Symbol*> functions(const ElfImage& image) {
     for (const Symbol& symbol : image.symbols) {
         if (symbol.defined && symbol.type == STT_FUNC) result.push_back(&symbol);
     }
-    std::stable_sort(result.begin(), result.end(), [](const Symbol* a, const Symbol* b) {
-        return a->address < b->address;
-    });
+    std::stable_sort(result.begin(), result.end(),
+                     [](const Symbol* a, const Symbol* b) { return a->address < b->address; });
     return result;
 }
 
@@ -120,10 +129,10 @@ void audit_text(const ElfImage& image, const TextRange& range, AuditReport& repo
     const Symbol* current = nullptr;
     report.text_bytes += range.end - range.begin;
     for (uint64_t at = range.begin; at < range.end;) {
-        while (next != starts.end() && (*next)->address <= at) current = *next++;
-        const uint64_t stop = next != starts.end() && (*next)->address < range.end
-                                  ? (*next)->address
-                                  : range.end;
+        while (next != starts.end() && (*next)->address <= at)
+            current = *next++;
+        const uint64_t stop =
+            next != starts.end() && (*next)->address < range.end ? (*next)->address : range.end;
         const std::string where =
             current != nullptr ? fmt::format("{}+{:#x}", current->name, at - current->address)
                                : fmt::format("{:#x}", at);
@@ -197,7 +206,8 @@ AuditReport audit(const ElfImage& image) {
             report.findings.push_back(fmt::format("undefined symbol {}", symbol.name));
         }
     }
-    for (const TextRange& range : image.text) audit_text(image, range, report);
+    for (const TextRange& range : image.text)
+        audit_text(image, range, report);
     std::set<uint64_t> counted;  // aliases count once
     for (const Symbol* symbol : functions(image)) {
         if (is_own(*symbol) && counted.insert(symbol->address).second) {

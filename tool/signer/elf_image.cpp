@@ -82,8 +82,8 @@ ElfImage read_elf_image(const std::string& path) {
             image.text.push_back({s.sh_addr, s.sh_addr + s.sh_size});
         }
         if (s.sh_type == SHT_RELA && (s.sh_flags & SHF_ALLOC) != 0) {
-            const auto rows = file.read<Elf64_Rela>(s.sh_offset, s.sh_size / sizeof(Elf64_Rela),
-                                                    "relocations");
+            const auto rows =
+                file.read<Elf64_Rela>(s.sh_offset, s.sh_size / sizeof(Elf64_Rela), "relocations");
             image.relocations.insert(image.relocations.end(), rows.begin(), rows.end());
         }
         if (s.sh_type == SHT_REL && (s.sh_flags & SHF_ALLOC) != 0 && s.sh_size != 0) {
@@ -92,8 +92,8 @@ ElfImage read_elf_image(const std::string& path) {
         if (s.sh_type != SHT_SYMTAB) continue;
         const auto strings_header = file.read<Elf64_Shdr>(
             header.e_shoff + uint64_t{s.sh_link} * sizeof(Elf64_Shdr), 1, "string section")[0];
-        const auto strings = file.read<char>(strings_header.sh_offset, strings_header.sh_size,
-                                             "symbol names");
+        const auto strings =
+            file.read<char>(strings_header.sh_offset, strings_header.sh_size, "symbol names");
         for (const Elf64_Sym& symbol :
              file.read<Elf64_Sym>(s.sh_offset, s.sh_size / sizeof(Elf64_Sym), "symbols")) {
             image.symbols.push_back({string_at(strings, symbol.st_name), symbol.st_value,

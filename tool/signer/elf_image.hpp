@@ -17,18 +17,18 @@ struct Error : std::runtime_error {
 };
 
 struct Segment {
-    uint64_t address;             // offset in ELRANGE, page aligned
-    uint32_t flags;               // PF_R, PF_W, PF_X
-    std::vector<uint8_t> bytes;   // whole pages, zero-filled
-    uint64_t file_size;           // of it in the ELF file; the rest is zero
+    uint64_t address;            // offset in ELRANGE, page aligned
+    uint32_t flags;              // PF_R, PF_W, PF_X
+    std::vector<uint8_t> bytes;  // whole pages, zero-filled
+    uint64_t file_size;          // of it in the ELF file; the rest is zero
 };
 
 struct Symbol {
     std::string name;
     uint64_t address;
     uint64_t size;
-    uint8_t type;      // STT_*
-    uint8_t binding;   // STB_*
+    uint8_t type;     // STT_*
+    uint8_t binding;  // STB_*
     bool defined;
 };
 
@@ -39,7 +39,7 @@ struct TextRange {
 struct ElfImage {
     std::vector<Segment> segments;  // ascending
     std::vector<Symbol> symbols;
-    std::vector<TextRange> text;    // executable sections
+    std::vector<TextRange> text;  // executable sections
     std::vector<Elf64_Rela> relocations;
     uint64_t entry;
 

@@ -65,16 +65,16 @@ EnclaveLayout lay_out(ElfImage image, const EnclaveConfig& config) {
                                 config.elrange_size));
     }
     if (config.threads == 0 || config.threads > SGXDL_MAX_THREADS) {
-        throw Error(fmt::format("{} threads: 1 to {} are possible", config.threads,
-                                SGXDL_MAX_THREADS));
+        throw Error(
+            fmt::format("{} threads: 1 to {} are possible", config.threads, SGXDL_MAX_THREADS));
     }
     if (config.stack_pages < 16) throw Error("a stack needs at least 64 KiB");
     if (config.arena_size % page != 0 || config.arena_size == 0) {
         throw Error("the arena is not a whole number of pages");
     }
     if (config.product.empty() || config.product.size() >= sizeof(sgxdl_image_info::product)) {
-        throw Error(fmt::format("product name '{}' has no or more than 63 characters",
-                                config.product));
+        throw Error(
+            fmt::format("product name '{}' has no or more than 63 characters", config.product));
     }
 
     EnclaveLayout layout = {};
@@ -87,16 +87,18 @@ EnclaveLayout lay_out(ElfImage image, const EnclaveConfig& config) {
     info.thread_count = config.threads;
     info.stack_pages = config.stack_pages;
     layout.tcs_stride = (config.stack_pages + SGXDL_THREAD_BLOCK_EXTRA_PAGES) * page;
-    info.arena_offset = round_up(info.threads_offset + config.threads * layout.tcs_stride, 2u << 20);
+    info.arena_offset =
+        round_up(info.threads_offset + config.threads * layout.tcs_stride, 2u << 20);
     info.arena_size = config.arena_size;
     info.void_offset = info.arena_offset + info.arena_size;
     info.records_offset = info.void_offset + SGXDL_VOID_SIZE;
     info.records_size = round_up(config.elrange_size / page, page);
     info.heap_offset = round_up(info.records_offset + info.records_size, 64 * 1024);
     if (info.heap_offset + (4u << 20) > config.elrange_size) {
-        throw Error(fmt::format("an enclave of {:#x} bytes has no room for a heap behind its arena "
-                                "of {:#x}: {:#x} are taken",
-                                config.elrange_size, config.arena_size, info.heap_offset));
+        throw Error(
+            fmt::format("an enclave of {:#x} bytes has no room for a heap behind its arena "
+                        "of {:#x}: {:#x} are taken",
+                        config.elrange_size, config.arena_size, info.heap_offset));
     }
     info.heap_size = config.elrange_size - info.heap_offset;
     if (info.arena_offset + info.arena_size > (uint64_t{1} << 31)) {

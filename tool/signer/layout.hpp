@@ -39,7 +39,8 @@ struct EnclaveLayout {
     uint64_t tcs_offset, tcs_stride;
 };
 
-// Lays the enclave out and fills in the image's information page. Throws Error when it does not fit.
+// Lays the enclave out and fills in the image's information page. Throws Error when it does not
+// fit.
 EnclaveLayout lay_out(ElfImage image, const EnclaveConfig& config);
 
 }  // namespace sgxdl::signer

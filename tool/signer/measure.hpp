@@ -10,8 +10,8 @@ namespace sgxdl::signer {
 
 using Digest = std::array<uint8_t, 32>;
 
-// SDM volume 3D, 36.4.1: SHA-256 over one 64-byte record for ECREATE, one for each EADD, and for each
-// EEXTEND a record followed by its 256 bytes.
+// SDM volume 3D, 36.4.1: SHA-256 over one 64-byte record for ECREATE, one for each EADD, and for
+// each EEXTEND a record followed by its 256 bytes.
 Digest measure(const EnclaveLayout& layout);
 
 }  // namespace sgxdl::signer

@@ -27,7 +27,8 @@ constexpr size_t sigstruct_size = 1808;  // SDM 37.14; the structure's alignment
 
 std::string hex(const Digest& digest) {
     std::string text;
-    for (const uint8_t byte : digest) text += fmt::format("{:02x}", byte);
+    for (const uint8_t byte : digest)
+        text += fmt::format("{:02x}", byte);
     return text;
 }
 
@@ -70,7 +71,8 @@ std::vector<uint8_t> image_file(const EnclaveLayout& layout, const EnclaveConfig
     }
     append(file, &sigstruct, sigstruct_size);
     file.resize((file.size() + page - 1) / page * page);
-    for (const PageRun& run : layout.runs) append(file, run.bytes.data(), run.bytes.size());
+    for (const PageRun& run : layout.runs)
+        append(file, run.bytes.data(), run.bytes.size());
     return file;
 }
 
@@ -88,7 +90,8 @@ void require_clean(const std::string& path, const AuditReport& report) {
     if (report.findings.empty()) return;
     std::string text = fmt::format("{}: the image may not become an enclave:", path);
     const size_t shown = report.findings.size() < 40 ? report.findings.size() : 40;
-    for (size_t i = 0; i < shown; ++i) text += "\n  " + report.findings[i];
+    for (size_t i = 0; i < shown; ++i)
+        text += "\n  " + report.findings[i];
     if (shown < report.findings.size()) {
         text += fmt::format("\n  and {} more", report.findings.size() - shown);
     }
@@ -96,12 +99,9 @@ void require_clean(const std::string& path, const AuditReport& report) {
 }
 
 nlohmann::json to_json(const AuditReport& report) {
-    return {{"findings", report.findings},
-            {"instructions", report.instructions},
-            {"text_bytes", report.text_bytes},
-            {"own_text_bytes", report.own_text_bytes},
-            {"enclu_sites", report.enclu_sites},
-            {"uses_rdtsc", report.uses_rdtsc},
+    return {{"findings", report.findings},       {"instructions", report.instructions},
+            {"text_bytes", report.text_bytes},   {"own_text_bytes", report.own_text_bytes},
+            {"enclu_sites", report.enclu_sites}, {"uses_rdtsc", report.uses_rdtsc},
             {"uses_avx", report.uses_avx}};
 }
 
@@ -134,7 +134,8 @@ void run_sign(const Options& options) {
     if (!out) throw Error(fmt::format("{}: cannot be written", options.output));
 
     uint64_t pages = 0;
-    for (const PageRun& run : layout.runs) pages += run.size / page;
+    for (const PageRun& run : layout.runs)
+        pages += run.size / page;
     if (options.json) {
         nlohmann::json json = {{"image", options.output},
                                {"mrenclave", hex(mrenclave)},
@@ -149,12 +150,13 @@ void run_sign(const Options& options) {
         fmt::print("{}\n", json.dump(2));
         return;
     }
-    fmt::print("{}\n  MRENCLAVE {}\n  {} pages at start, {} MiB range, {} threads{}{}\n"
-               "  trusted text {} KiB, of it runtime and loader {} KiB; {} instructions audited\n",
-               options.output, hex(mrenclave), pages, options.size_mib, options.threads,
-               options.debug ? ", DEBUG: its memory can be read" : "",
-               config.vendor_key ? "" : ", no vendor key: takes no bundle",
-               report.text_bytes / 1024, report.own_text_bytes / 1024, report.instructions);
+    fmt::print(
+        "{}\n  MRENCLAVE {}\n  {} pages at start, {} MiB range, {} threads{}{}\n"
+        "  trusted text {} KiB, of it runtime and loader {} KiB; {} instructions audited\n",
+        options.output, hex(mrenclave), pages, options.size_mib, options.threads,
+        options.debug ? ", DEBUG: its memory can be read" : "",
+        config.vendor_key ? "" : ", no vendor key: takes no bundle", report.text_bytes / 1024,
+        report.own_text_bytes / 1024, report.instructions);
     if (report.uses_rdtsc) fmt::print("  uses rdtsc, which enclaves have on SGX2 only\n");
 }
 
@@ -191,9 +193,10 @@ void add_sign_enclave(CLI::App& app) {
     verb->add_option("--svn", options->svn, "ISVSVN, the image's security version");
     verb->add_flag("--debug", options->debug, "A debug enclave, whose memory the host can read");
     verb->add_flag("--json", options->json, "Print JSON");
-    verb->footer("Example: sgxdl sign-enclave app.elf --output app.signed --key sign.pem "
-                 "--product shop --vendor-key vendor.pub\n"
-                 "Exit codes: 0 ok, 1 the image or a file is refused, 2 usage.");
+    verb->footer(
+        "Example: sgxdl sign-enclave app.elf --output app.signed --key sign.pem "
+        "--product shop --vendor-key vendor.pub\n"
+        "Exit codes: 0 ok, 1 the image or a file is refused, 2 usage.");
     verb->callback([options] { run_sign(*options); });
 }
 
@@ -204,8 +207,9 @@ void add_audit_image(CLI::App& app) {
         app.add_subcommand("audit-image", "Look for what may not be in an enclave image");
     verb->add_option("image", *path, "Linked image")->required();
     verb->add_flag("--json", *json, "Print JSON");
-    verb->footer("Example: sgxdl audit-image app.elf\n"
-                 "Exit codes: 0 clean, 1 findings (listed), 2 usage.");
+    verb->footer(
+        "Example: sgxdl audit-image app.elf\n"
+        "Exit codes: 0 clean, 1 findings (listed), 2 usage.");
     verb->callback([path, json] { run_audit(*path, *json); });
 }
 

@@ -72,7 +72,9 @@ void fill_quotients(sgx_sigstruct& s, const BIGNUM* modulus) {
 
 }  // namespace
 
-void KeyDeleter::operator()(EVP_PKEY* key) const { EVP_PKEY_free(key); }
+void KeyDeleter::operator()(EVP_PKEY* key) const {
+    EVP_PKEY_free(key);
+}
 
 Key read_sign_key(const std::string& path) {
     const Owned<FILE> file = open_file(path);
@@ -106,8 +108,9 @@ void make_sign_key(const std::string& path) {
         const int descriptor = open(draft.c_str(), O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
         if (descriptor < 0) throw Error(fmt::format("{}: {}", draft, strerror(errno)));
         Owned<FILE> file(fdopen(descriptor, "wb"));
-        need(PEM_write_PrivateKey(file.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) == 1,
-             path.c_str());
+        need(
+            PEM_write_PrivateKey(file.get(), key.get(), nullptr, nullptr, 0, nullptr, nullptr) == 1,
+            path.c_str());
         file.reset();
         if (rename(draft.c_str(), path.c_str()) != 0) {
             throw Error(fmt::format("{}: {}", path, strerror(errno)));
