@@ -240,7 +240,11 @@ const Row section_rows[] = {
     {"SymbolNamesEmpty", Code::bad_elf, "does not end in NUL", module,
      [](Draft& d) { d.section(".strtab").sh_size = 0; }},
     {"ExtendedIndicesTooShort", Code::truncated, "SHT_SYMTAB_SHNDX section", module,
-     [](Draft& d) { d.section(".sgxdl.note").sh_type = SHT_SYMTAB_SHNDX; }},
+     [](Draft& d) {
+         d.section(".sgxdl.note").sh_type = SHT_SYMTAB_SHNDX;
+         d.section(".sgxdl.note").sh_size = d.symbols() * 4 - 4;
+         d.section(".sgxdl.note").sh_offset = 0;
+     }},
     {"RelWithoutAddends", Code::not_normal_form, "SHT_REL relocations", module,
      [](Draft& d) { d.section(".rela.text.run").sh_type = SHT_REL; }},
     {"RemovedWithoutNul",
