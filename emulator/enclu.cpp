@@ -75,7 +75,8 @@ bool trapped_on_enclu(Thread& thread, const ucontext_t& context, uint8_t vector)
     const uint64_t rip = reg(context, REG_RIP);
     if (!enclave.contains(rip) || !enclave.contains(rip + enclu_length - 1)) return false;
     if (!has_enclu_tail(enclave, rip)) return false;
-    const uint8_t first = *enclave.bytes(rip);
+    // Acquire: pairs with the release in rewrite_site, so that the table has the site, too.
+    const uint8_t first = std::atomic_ref(*enclave.bytes(rip)).load(std::memory_order_acquire);
     if (vector == vector_gp) return first == hlt_byte && enclave.sites.contains(rip);
     if (vector != vector_ud) return false;
     // Between this thread's #UD and now another one may have rewritten the site.

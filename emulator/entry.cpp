@@ -28,7 +28,9 @@ EntryOrder order_fault(const Exception& exception) {
 extern "C" void sgxemu_prepare_entry(EntryOrder* order, uint64_t leaf, uint64_t tcs, uint64_t rsp,
                                      uint64_t rbp) {
     Thread* thread = current_thread();
-    if (thread == nullptr) {
+    // A trap from inside the enclave would overwrite the frames of a signal handler that runs on
+    // the signal stack; such a handler cannot enter.
+    if (thread == nullptr || is_on_signal_stack(*thread, rsp)) {
         *order = order_fault(general_protection());
         return;
     }

@@ -1,8 +1,11 @@
 // A fixed table under one lock; small enough to be scanned.
 #include "emulator/registry.hpp"
 
+#include <pthread.h>
+
 #include <array>
 #include <cerrno>
+#include <new>
 
 #include "emulator/machine.hpp"
 #include "emulator/vma.hpp"
@@ -14,6 +17,17 @@ namespace {
 Lock registry_lock;
 std::array<Enclave*, max_enclaves> slots;  // guarded by registry_lock
 size_t slots_used = 0;                     // one past the last used slot; guarded
+
+// A forked child has no enclaves: their memory is not inherited (MADV_DONTFORK), a lock may have
+// been held by a thread that does not exist here. Forgets them all, so that everything the child
+// asks of them is refused as for an enclave that never was; their records stay allocated.
+void forget_in_child() {
+    new (&registry_lock) Lock;
+    slots.fill(nullptr);
+    slots_used = 0;
+    Machine& m = machine();
+    m.epc_free.store(m.config.epc_pages, std::memory_order_relaxed);
+}
 
 EnclaveRef referenced(Enclave* enclave) {
     enclave->references.fetch_add(1, std::memory_order_relaxed);
@@ -50,6 +64,8 @@ void drop_reference(Enclave* enclave) {
 }
 
 bool register_enclave(Enclave* enclave) {
+    static const int fork_handler = ::pthread_atfork(nullptr, nullptr, forget_in_child);
+    if (fork_handler != 0) return false;
     const Guard guard(registry_lock);
     for (size_t i = 0; i < max_enclaves; ++i) {
         if (slots[i] != nullptr) continue;

@@ -6,6 +6,11 @@
 // host process can read all of it.
 //
 // Threads: every function may be called from any thread at any time, as the system calls may.
+// Signals: the emulator takes SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGTRAP and signal 60 at the first
+// open() and hands on what is not its own; a program installs its handlers for these before. Each
+// thread that enters an enclave gets a signal stack; a handler that runs on it (SA_ONSTACK) cannot
+// enter (the entry is #GP). All other signals wait until the thread is outside. Fork: the child has
+// no enclaves; what it asks of its parent's is refused.
 #pragma once
 
 #include <asm/sgx.h>
@@ -43,9 +48,10 @@ void* mmap(void* address, size_t length, int protection, int flags, int fd, off_
 int mprotect(void* address, size_t length, int protection);
 int munmap(void* address, size_t length);
 
-// __vdso_sgx_enter_enclave: the kernel's signature and results. As there, it saves only RBX and RBP:
-// R12 to R15 are what the enclave, or the synthetic state of an asynchronous exit (zero), left in
-// them, so C code calls it through a wrapper that saves them (see the kernel's selftest, call.S).
+// __vdso_sgx_enter_enclave: the kernel's signature and results. As there, it saves only RBX and
+// RBP: R12 to R15 are what the enclave, or the synthetic state of an asynchronous exit (zero), left
+// in them, so C code calls it through a wrapper that saves them (see the kernel's selftest,
+// call.S).
 extern "C" int sgxemu_enter_enclave(unsigned long rdi, unsigned long rsi, unsigned long rdx,
                                     unsigned int function, unsigned long r8, unsigned long r9,
                                     struct sgx_enclave_run* run);

@@ -125,10 +125,6 @@ void on_fault_outside(int signal, siginfo_t& info, Thread* thread, ucontext_t& c
 
 }  // namespace
 
-extern "C" Thread* sgxemu_find_thread(const ucontext_t* context) {
-    return thread_of_handler(context->uc_stack);
-}
-
 extern "C" void sgxemu_on_signal(int signal, siginfo_t* info, ucontext_t* context, Thread* thread,
                                  Bases* bases) {
     const int saved_errno = errno;

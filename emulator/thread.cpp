@@ -1,25 +1,22 @@
-// Slots are taken and given back without a lock. thread_of_handler() may run on the enclave's FS:
-// this file is compiled without stack protector and without instrumentation.
+// Slots are taken and given back without a lock.
 #include "emulator/thread.hpp"
 
+#include <pthread.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <new>
 
+#include "emulator/thread_slots.hpp"
+
 namespace sgxemu {
 
-namespace {
-
-constexpr size_t page = 4096;
-constexpr size_t slot_size = 256u << 10;
-constexpr size_t slot_count = 4096;
-constexpr size_t stack_offset = 2 * page;  // record, guard page, stack
-static_assert(sizeof(Thread) <= page);
-
 std::atomic<uintptr_t> slots_begin{0};
-std::atomic<size_t> slots_used{0};  // one past the highest slot ever taken
+std::atomic<size_t> slots_used{0};
+std::atomic<SlotState> slot_state[slot_count];
+
+namespace {
 
 pid_t current_tid() {
     return static_cast<pid_t>(::syscall(SYS_gettid));
@@ -38,37 +35,31 @@ uintptr_t reserve_slots() {
     return begin;
 }
 
-Thread* thread_in_slot(uintptr_t begin, size_t i) {
-    return reinterpret_cast<Thread*>(begin + i * slot_size);
-}
-
 bool open_slot(uintptr_t slot) {
+    constexpr size_t page = 4096;
     constexpr int read_write = PROT_READ | PROT_WRITE;
     return ::mprotect(reinterpret_cast<void*>(slot), page, read_write) == 0 &&
            ::mprotect(reinterpret_cast<void*>(slot + stack_offset), slot_size - stack_offset,
                       read_write) == 0;
 }
 
-// Which slots are open (have memory); a bit each, so that free slots can be told without touching.
-std::atomic<uint8_t> slot_open[slot_count];
-
 Thread* take_slot(pid_t tid) {
     const uintptr_t begin = reserve_slots();
     if (begin == 0) return nullptr;
     for (size_t i = 0; i < slot_count; ++i) {
         Thread* thread = thread_in_slot(begin, i);
-        uint8_t closed = 0;
-        if (slot_open[i].compare_exchange_strong(closed, 1)) {
+        SlotState state = SlotState::closed;
+        if (slot_state[i].compare_exchange_strong(state, SlotState::opening)) {
             if (!open_slot(begin + i * slot_size)) return nullptr;
             new (thread) Thread;
             thread->tid.store(tid);
-            slot_open[i].store(2);
+            slot_state[i].store(SlotState::open);
             size_t used = slots_used.load();
             while (used < i + 1 && !slots_used.compare_exchange_weak(used, i + 1)) {
             }
             return thread;
         }
-        if (closed != 2) continue;
+        if (state != SlotState::open) continue;
         pid_t free = 0;
         if (thread->tid.compare_exchange_strong(free, tid)) return thread;
     }
@@ -94,10 +85,17 @@ struct ThreadHolder {
 
 thread_local ThreadHolder holder;
 
+// After fork the record is the child's, with the parent's thread id.
+void adopt_in_child() {
+    if (holder.thread != nullptr) holder.thread->tid.store(current_tid());
+}
+
 }  // namespace
 
 Thread* current_thread() {
     if (holder.thread != nullptr) return holder.thread;
+    static const int fork_handler = ::pthread_atfork(nullptr, nullptr, adopt_in_child);
+    if (fork_handler != 0) return nullptr;
     Thread* thread = take_slot(current_tid());
     if (thread == nullptr) return nullptr;
     thread->inside = 0;
@@ -109,22 +107,9 @@ Thread* current_thread() {
     return thread;
 }
 
-Thread* thread_of_handler(const stack_t& stack) {
-    const uintptr_t begin = slots_begin.load(std::memory_order_acquire);
-    if (begin == 0) return nullptr;
-    const auto base = reinterpret_cast<uintptr_t>(stack.ss_sp);
-    if (base - begin < slot_size * slot_count)
-        return reinterpret_cast<Thread*>(base - stack_offset);
-    // The program has put its own signal stack in the place of ours.
-    pid_t tid = 0;
-    asm volatile("syscall" : "=a"(tid) : "a"(SYS_gettid) : "rcx", "r11", "memory");
-    const size_t used = slots_used.load(std::memory_order_acquire);
-    for (size_t i = 0; i < used; ++i) {
-        if (slot_open[i].load(std::memory_order_acquire) != 2) continue;
-        Thread* thread = thread_in_slot(begin, i);
-        if (thread->tid.load(std::memory_order_acquire) == tid) return thread;
-    }
-    return nullptr;
+bool is_on_signal_stack(const Thread& thread, uint64_t rsp) {
+    const uint64_t slot = reinterpret_cast<uint64_t>(&thread);
+    return rsp - (slot + stack_offset) < slot_size - stack_offset;
 }
 
 SignalMask mask_inside() {

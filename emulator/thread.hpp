@@ -41,9 +41,8 @@ static_assert(offsetof(Thread, inside) == 0 && offsetof(Thread, host) == 8);
 // The calling thread's record; made on the first call. nullptr: no slot, or no memory.
 Thread* current_thread();
 
-// In a handler, without using FS: the record of the thread that the handler runs on, or nullptr
-// when it has none. `stack` is what the ucontext says.
-Thread* thread_of_handler(const stack_t& stack);
+// True when the stack pointer lies in the thread's signal stack: a signal handler is running there.
+bool is_on_signal_stack(const Thread& thread, uint64_t rsp);
 
 // Signals that stay unblocked inside an enclave: the synchronous faults and interrupt_signal.
 // Everything else waits until the thread has left: the program's handlers expect its FS.

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -183,6 +184,33 @@ TEST(Signals, OfTheProgramWaitUntilTheThreadHasLeft) {
     EXPECT_EQ(user_signals, 1);
     EXPECT_EQ(handler_saw_tls, 4711);
     expect_patterns(waiter.registers);
+}
+
+// A handler on the signal stack cannot enter: it is told so, and nothing breaks.
+TestEnclave* enclave_of_handler;
+std::atomic<unsigned> vector_in_handler{0};
+
+TEST(Signals, HandlerOnTheSignalStackCannotEnter) {
+    TestEnclave enclave;
+    enclave.read(enclave.code());  // makes the stack
+    enclave_of_handler = &enclave;
+    struct sigaction action = {}, before = {};
+    action.sa_handler = [](int) {
+        Op op;
+        vector_in_handler = enclave_of_handler->enter(op).run.exception_vector;
+    };
+    action.sa_flags = SA_ONSTACK;
+    sigaction(SIGUSR2, &action, &before);
+    ::raise(SIGUSR2);
+    EXPECT_EQ(vector_in_handler, 13u);
+    // On the thread's own stack it may.
+    action.sa_flags = 0;
+    sigaction(SIGUSR2, &action, nullptr);
+    vector_in_handler = 99;
+    ::raise(SIGUSR2);
+    EXPECT_EQ(vector_in_handler, 0u);
+    sigaction(SIGUSR2, &before, nullptr);
+    EXPECT_EQ(enclave.read(enclave.code()), 0x1122334455667788u);
 }
 
 TEST(Signals, MaskOfTheProgramIsRestored) {
@@ -519,6 +547,34 @@ TEST(Threads, ManyShortLivedOnesReuseTheirSlots) {
             EXPECT_TRUE(enclave.enter(op).exited());
         }).join();
     }
+}
+
+// --- Fork ----------------------------------------------------------------------------------------
+
+// What the child finds, as its exit status: 0 when all is as it should be.
+int check_in_child(TestEnclave& parents) {
+    Op op;
+    const Entry entry = parents.enter(op);
+    if (entry.exited() || entry.run.exception_vector != 14) return 1;
+    if (sgxemu::epc_count(parents.fd).valid != 0) return 2;
+    sgx_enclave_init init{};
+    if (sgxemu::ioctl(parents.fd, SGX_IOC_ENCLAVE_INIT, &init) != -EBADF) return 3;
+    TestEnclave own;
+    if (!own.enter(op).exited()) return 4;
+    return testing::Test::HasFailure() ? 5 : 0;
+}
+
+TEST(Fork, ChildHasNoEnclaveAndMayMakeItsOwn) {
+    TestEnclave enclave;
+    enclave.write(enclave.data(1), 5);
+    const pid_t child = ::fork();
+    ASSERT_GE(child, 0);
+    if (child == 0) ::_exit(check_in_child(enclave));
+    int status = 0;
+    ASSERT_EQ(::waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status)) << status;
+    EXPECT_EQ(WEXITSTATUS(status), 0);
+    EXPECT_EQ(enclave.read(enclave.data(1)), 5u);
 }
 
 // --- Without the rewriting of ENCLU --------------------------------------------------------------
