@@ -19,16 +19,12 @@
 
 namespace sgxdl::bench {
 
-namespace {
+static double commit_ms = 0;
 
-double commit_ms = 0;
-
+// Defined by the platform and, as wrapped_*, below.
 Result<void> real_commit_data(Platform*, uintptr_t, size_t) __asm__("__real_" SGXDL_COMMIT_DATA);
 Result<void> real_commit_copy(Platform*, uintptr_t, const void*, size_t,
                               PageUse) __asm__("__real_" SGXDL_COMMIT_COPY);
-
-}  // namespace
-
 Result<void> wrapped_commit_data(Platform*, uintptr_t, size_t) __asm__("__wrap_" SGXDL_COMMIT_DATA);
 Result<void> wrapped_commit_copy(Platform*, uintptr_t, const void*, size_t,
                                  PageUse) __asm__("__wrap_" SGXDL_COMMIT_COPY);
@@ -65,7 +61,7 @@ void check(const Result<void>& result, const char* what) {
 }  // namespace
 
 Hosted::Hosted(std::span<const uint8_t> bundle, std::span<const uint8_t, 32> vendor_key)
-    : platform_(512u << 20, true) {
+    : platform_(256u << 20, true) {
     front::initialise();
     const front::Bundle opened = front::open_bundle(bundle, "bundle");
     product_ = opened.info.product;
