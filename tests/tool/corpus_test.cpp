@@ -69,7 +69,8 @@ TEST_P(Corpus, DiffSaysExactlyWhatChanged) {
     Folder work;
     std::string flags = expect.get("flags");
     auto old_objects = compile_side(work, folder / "orig", flags);
-    auto new_objects = compile_side(work, folder / "patched", flags + " " + expect.get("new-flags"));
+    auto new_objects =
+        compile_side(work, folder / "patched", flags + " " + expect.get("new-flags"));
 
     std::string module = (work.path() / "m.sgxm").string();
     front::write_file(module, front::pack_objects(old_objects, pack_options()));
@@ -81,9 +82,12 @@ TEST_P(Corpus, DiffSaysExactlyWhatChanged) {
     options.version = "2";
     std::istringstream arguments(expect.get("args"));
     for (std::string word; arguments >> word;) {
-        if (word == "--omit-line-only") options.omit_line_only = true;
-        else if (word == "--replace-constant" && arguments >> word) options.replace_constants.push_back(word);
-        else FAIL() << "args: " << word;
+        if (word == "--omit-line-only")
+            options.omit_line_only = true;
+        else if (word == "--replace-constant" && arguments >> word)
+            options.replace_constants.push_back(word);
+        else
+            FAIL() << "args: " << word;
     }
 
     std::string exit = expect.get("exit");

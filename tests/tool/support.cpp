@@ -34,7 +34,8 @@ Output run(const std::string& command) {
     if (!pipe) return {-1, "popen"};
     char buffer[4096];
     size_t count = 0;
-    while ((count = fread(buffer, 1, sizeof buffer, pipe)) > 0) output.text.append(buffer, count);
+    while ((count = fread(buffer, 1, sizeof buffer, pipe)) > 0)
+        output.text.append(buffer, count);
     int status = pclose(pipe);
     output.status = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
     return output;
@@ -45,9 +46,9 @@ std::string compile(const std::string& source, const std::string& flags,
     std::filesystem::path path = source;
     std::filesystem::path object = path;
     object.replace_extension(".o");
-    Output output = run(fmt::format("cd {} && {} {} {} -c {} -o {}", path.parent_path().string(),
-                                    compiler, module_flags, flags, path.filename().string(),
-                                    object.filename().string()));
+    Output output =
+        run(fmt::format("cd {} && {} {} {} -c {} -o {}", path.parent_path().string(), compiler,
+                        module_flags, flags, path.filename().string(), object.filename().string()));
     if (output.status != 0) {
         ADD_FAILURE() << source << " does not compile:\n" << output.text;
         return {};
@@ -80,7 +81,8 @@ Output run_natively(const Folder& folder, const std::string& name,
                                     "#include <stdio.h>\nint entry(void);\n"
                                     "int main(void) { printf(\"%d\\n\", entry()); }\n");
     std::string program = (folder.path() / name).string();
-    Output linked = run(fmt::format("gcc -pie -fPIE {} {} -o {}", main, fmt::join(objects, " "), program));
+    Output linked =
+        run(fmt::format("gcc -pie -fPIE {} {} -o {}", main, fmt::join(objects, " "), program));
     if (linked.status != 0 || !linked.text.empty()) return {-1, linked.text};
     return run(program);
 }

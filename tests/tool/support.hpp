@@ -24,7 +24,7 @@ class Folder {
 };
 
 struct Output {
-    int status = 0;  // exit code, or -1
+    int status = 0;    // exit code, or -1
     std::string text;  // stdout and stderr
 };
 Output run(const std::string& command);

@@ -88,12 +88,18 @@ std::vector<std::string> symbol_set(const Image& image, uint32_t unit,
 
 const char* reason_text(Reason reason) {
     switch (reason) {
-        case Reason::none: return "same";
-        case Reason::literal: return "literal";
-        case Reason::target: return "relocation target";
-        case Reason::symbols: return "symbols";
-        case Reason::bytes: return "bytes";
-        case Reason::size: return "size";
+        case Reason::none:
+            return "same";
+        case Reason::literal:
+            return "literal";
+        case Reason::target:
+            return "relocation target";
+        case Reason::symbols:
+            return "symbols";
+        case Reason::bytes:
+            return "bytes";
+        case Reason::size:
+            return "size";
     }
     return "?";
 }
@@ -143,8 +149,8 @@ Difference Comparer::units(uint32_t a, uint32_t b, bool ignore_bytes) const {
         Difference here;
         bool ignored = ignore_bytes && old_one.kind == SectionKind::text;
         if (!ignored && bytes.first != old_one.bytes.end()) {
-            here = {Reason::bytes, fmt::format("{}+{:#x}", old_one.name,
-                                               bytes.first - old_one.bytes.begin())};
+            here = {Reason::bytes,
+                    fmt::format("{}+{:#x}", old_one.name, bytes.first - old_one.bytes.begin())};
         } else {
             here = compare_relocations(a_, old_one, b_, new_one, pairing_);
         }

@@ -14,11 +14,11 @@ namespace sgxdl::diff {
 // The first respect in which two units differ, worst last.
 enum class Reason : uint8_t {
     none,
-    literal,     // refers to another literal
-    target,      // refers to another symbol
-    symbols,     // has other symbols
-    bytes,       // code or data bytes outside relocated fields
-    size,        // size, alignment or sections
+    literal,  // refers to another literal
+    target,   // refers to another symbol
+    symbols,  // has other symbols
+    bytes,    // code or data bytes outside relocated fields
+    size,     // size, alignment or sections
 };
 const char* reason_text(Reason reason);
 

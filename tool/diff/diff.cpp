@@ -34,12 +34,18 @@ bool is_writable(SectionKind kind) {
 
 const char* change_text(ChangeKind kind) {
     switch (kind) {
-        case ChangeKind::changed: return "changed";
-        case ChangeKind::line_numbers: return "line numbers";
-        case ChangeKind::line_numbers_omitted: return "line numbers, left out";
-        case ChangeKind::added: return "new";
-        case ChangeKind::removed: return "removed";
-        case ChangeKind::constant: return "constant replaced";
+        case ChangeKind::changed:
+            return "changed";
+        case ChangeKind::line_numbers:
+            return "line numbers";
+        case ChangeKind::line_numbers_omitted:
+            return "line numbers, left out";
+        case ChangeKind::added:
+            return "new";
+        case ChangeKind::removed:
+            return "removed";
+        case ChangeKind::constant:
+            return "constant replaced";
     }
     return "?";
 }
@@ -53,7 +59,8 @@ void Differ::read() {
     }
     nominal_ = nominal(state_.image, state_.omitted);
     actual_ = std::move(state_.image);
-    for (const auto& line : state_.omitted) lined_.insert(line.symbol);
+    for (const auto& line : state_.omitted)
+        lined_.insert(line.symbol);
     old_ = front::build_image(options_.old_objects, options_.xfrm);
     new_ = front::build_image(options_.new_objects, options_.xfrm);
     constexpr auto everything = front::DebugInfo::Detail::everything;
@@ -145,7 +152,8 @@ void Differ::match_new_build() {
     auto names = front::defined_names(actual_);
     for (uint32_t i = 0; i < new_.symbols.size(); i++) {
         const Symbol& symbol = new_.symbols[i];
-        if (!symbol.defined() || new_.sections[symbol.section].kind != SectionKind::literal) continue;
+        if (!symbol.defined() || new_.sections[symbol.section].kind != SectionKind::literal)
+            continue;
         auto found = names.find(symbol.name);
         if (found == names.end() || base_new_.symbol_b_to_a[i] != no_index) continue;
         uint32_t a = actual_.sections[actual_.symbols[found->second].section].unit;
@@ -172,7 +180,8 @@ bool Differ::omit(uint32_t b, uint32_t base, const Change& change) {
         auto operator<=>(const At&) const = default;
     };
     std::set<At> places;
-    for (const LineNumber& line : change.lines) places.insert({line.section, line.offset, line.width});
+    for (const LineNumber& line : change.lines)
+        places.insert({line.section, line.offset, line.width});
     for (const auto& line : state_.omitted) {
         if (line.symbol == change.name) places.insert({line.section, line.offset, line.width});
     }
@@ -208,12 +217,20 @@ void Differ::compare_text(uint32_t b, uint32_t base) {
         // Lines that were left out before fit the new build by chance: the next diff must know.
         for (const auto& line : state_.omitted) {
             if (line.symbol != name) continue;
-            omitted_.push_back({name, line.section, line.offset, line.width, line.loaded, line.loaded});
+            omitted_.push_back(
+                {name, line.section, line.offset, line.width, line.loaded, line.loaded});
         }
         return;
     }
-    Change change{ChangeKind::changed, SectionKind::text, name, new_.units[b].name, now.reason,
-                  now.detail, unit_text_bytes(actual_, base), unit_text_bytes(new_, b), {}};
+    Change change{ChangeKind::changed,
+                  SectionKind::text,
+                  name,
+                  new_.units[b].name,
+                  now.reason,
+                  now.detail,
+                  unit_text_bytes(actual_, base),
+                  unit_text_bytes(new_, b),
+                  {}};
     // Proven between the two builds; what was left out before was proven then.
     uint32_t old_unit = old_new_.b_to_a[b];
     Difference built = old_new_comparer_->units(old_unit, b);
@@ -258,8 +275,15 @@ void Differ::compare_data(uint32_t b, uint32_t base) {
             name, reason_text(now.reason), now.detail, stable_name(name)));
         return;
     }
-    include(b, {ChangeKind::constant, kind, name, new_.units[b].name, now.reason, now.detail,
-                unit_data_bytes(actual_, base), unit_data_bytes(new_, b), {}});
+    include(b, {ChangeKind::constant,
+                kind,
+                name,
+                new_.units[b].name,
+                now.reason,
+                now.detail,
+                unit_data_bytes(actual_, base),
+                unit_data_bytes(new_, b),
+                {}});
 }
 
 void Differ::compare() {
@@ -273,10 +297,16 @@ void Differ::compare() {
         result_.units_compared++;
         if (b == no_index) {
             removed_.push_back(actual_.units[base].name);
-            result_.changes.push_back({ChangeKind::removed, kind, actual_.units[base].name, "",
-                                       Reason::none, "",
-                                       unit_text_bytes(actual_, base) + unit_data_bytes(actual_, base),
-                                       0, {}});
+            result_.changes.push_back(
+                {ChangeKind::removed,
+                 kind,
+                 actual_.units[base].name,
+                 "",
+                 Reason::none,
+                 "",
+                 unit_text_bytes(actual_, base) + unit_data_bytes(actual_, base),
+                 0,
+                 {}});
         } else if (kind == SectionKind::text) {
             compare_text(b, base);
         } else {
@@ -286,8 +316,15 @@ void Differ::compare() {
     for (uint32_t b = 0; b < new_.units.size(); b++) {
         SectionKind kind = unit_kind(new_, b);
         if (kind == SectionKind::literal || base_new_.b_to_a[b] != no_index) continue;
-        include(b, {ChangeKind::added, kind, new_.units[b].name, new_.units[b].name, Reason::none, "",
-                    0, unit_text_bytes(new_, b) + unit_data_bytes(new_, b), {}});
+        include(b, {ChangeKind::added,
+                    kind,
+                    new_.units[b].name,
+                    new_.units[b].name,
+                    Reason::none,
+                    "",
+                    0,
+                    unit_text_bytes(new_, b) + unit_data_bytes(new_, b),
+                    {}});
     }
     if (!refusals_.empty()) cannot("{}", fmt::join(refusals_, "\n"));
 }
@@ -303,8 +340,9 @@ DiffResult Differ::run() {
     bool any = std::any_of(included_.begin(), included_.end(), [](bool b) { return b; });
     if (!any && removed_.empty()) {
         size_t left_out = result_.changes.size();
-        throw Error(left_out == 0 ? "no change"
-                                  : fmt::format("no change but line numbers of {} functions", left_out),
+        throw Error(left_out == 0
+                        ? "no change"
+                        : fmt::format("no change but line numbers of {} functions", left_out),
                     Failure::no_change);
     }
     choose_names();
@@ -314,6 +352,8 @@ DiffResult Differ::run() {
     return std::move(result_);
 }
 
-DiffResult diff(const DiffOptions& options) { return Differ(options).run(); }
+DiffResult diff(const DiffOptions& options) {
+    return Differ(options).run();
+}
 
 }  // namespace sgxdl::diff

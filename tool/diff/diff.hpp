@@ -18,9 +18,9 @@
 namespace sgxdl::diff {
 
 struct DiffOptions {
-    std::vector<std::string> base;          // module bundle, then patches in order
-    std::vector<std::string> old_objects;   // the build that the state came from
-    std::vector<std::string> new_objects;   // the build to lead to
+    std::vector<std::string> base;         // module bundle, then patches in order
+    std::vector<std::string> old_objects;  // the build that the state came from
+    std::vector<std::string> new_objects;  // the build to lead to
     front::SecretKey key;
     std::string version;
     uint64_t security_version = 1;
@@ -31,12 +31,12 @@ struct DiffOptions {
 };
 
 enum class ChangeKind : uint8_t {
-    changed,       // function with other code
-    line_numbers,  // function that differs by line numbers only; in the patch
+    changed,               // function with other code
+    line_numbers,          // function that differs by line numbers only; in the patch
     line_numbers_omitted,  // the same, left out
     added,
     removed,
-    constant,      // named constant with other content
+    constant,  // named constant with other content
 };
 const char* change_text(ChangeKind kind);
 

@@ -39,20 +39,20 @@ class Differ {
 
     const DiffOptions& options_;
     ModuleState state_;
-    front::Image actual_;    // what the enclave has, = state_.image
-    front::Image nominal_;   // what the old build has, under the module's names
+    front::Image actual_;   // what the enclave has, = state_.image
+    front::Image nominal_;  // what the old build has, under the module's names
     front::Image old_, new_;
     front::DebugInfo old_debug_, new_debug_;
-    Pairing base_old_;  // nominal_ (a) with old_ (b)
-    Pairing old_new_;   // old_ (a) with new_ (b)
-    Pairing base_new_;  // actual_ (a) with new_ (b), composed of the two
-    std::set<std::string> lined_;         // module names of units with omitted lines in the state
-    std::vector<bool> included_;          // [new_ unit]
-    std::vector<std::string> removed_;    // module names
+    Pairing base_old_;                  // nominal_ (a) with old_ (b)
+    Pairing old_new_;                   // old_ (a) with new_ (b)
+    Pairing base_new_;                  // actual_ (a) with new_ (b), composed of the two
+    std::set<std::string> lined_;       // module names of units with omitted lines in the state
+    std::vector<bool> included_;        // [new_ unit]
+    std::vector<std::string> removed_;  // module names
     std::vector<front::OmittedLine> omitted_;
-    std::vector<std::string> name_of_;    // [new_ symbol] name in the patch
+    std::vector<std::string> name_of_;  // [new_ symbol] name in the patch
     std::optional<Comparer> base_new_comparer_, old_new_comparer_;
-    std::vector<std::string> refusals_;   // what keeps the patch from being made
+    std::vector<std::string> refusals_;  // what keeps the patch from being made
     DiffResult result_;
 };
 

@@ -26,9 +26,11 @@ std::string describe(const TypeLayout& a, const TypeLayout& b) {
         if (now == b.members.end()) {
             parts.push_back(fmt::format("{} is gone", member.name));
         } else if (now->offset != member.offset || now->bit_offset != member.bit_offset) {
-            parts.push_back(fmt::format("{} moved from {} to {}", member.name, at(member), at(*now)));
+            parts.push_back(
+                fmt::format("{} moved from {} to {}", member.name, at(member), at(*now)));
         } else if (now->size != member.size) {
-            parts.push_back(fmt::format("{} grew from {} to {}", member.name, member.size, now->size));
+            parts.push_back(
+                fmt::format("{} grew from {} to {}", member.name, member.size, now->size));
         }
     }
     for (const TypeLayout::Member& member : b.members) {
@@ -59,7 +61,8 @@ std::vector<std::string> layout_changes(const front::DebugInfo& a, const front::
             }
         }
         if (gone.empty() || come.empty()) continue;
-        std::string line = fmt::format("layout of {} changed: {}", name, describe(gone[0], come[0]));
+        std::string line =
+            fmt::format("layout of {} changed: {}", name, describe(gone[0], come[0]));
         auto users = b.type_users().find(name);
         if (users != b.type_users().end()) {
             std::vector<std::string> names(users->second.begin(), users->second.end());

@@ -15,14 +15,16 @@ using front::SectionKind;
 
 uint64_t read_value(const Section& section, uint64_t offset, uint32_t width) {
     uint64_t value = 0;
-    for (uint32_t i = 0; i < width; i++) value |= uint64_t{section.bytes[offset + i]} << (8 * i);
+    for (uint32_t i = 0; i < width; i++)
+        value |= uint64_t{section.bytes[offset + i]} << (8 * i);
     return value;
 }
 
 bool is_line(const Image& image, const Section& section, const front::DebugInfo& debug,
              const Field& field, uint64_t value) {
     if (section.object == front::no_index || value > INT32_MAX) return false;
-    return debug.lines(image.objects[section.object], section.object_section, field.begin, field.end)
+    return debug
+        .lines(image.objects[section.object], section.object_section, field.begin, field.end)
         .contains(static_cast<int>(value));
 }
 

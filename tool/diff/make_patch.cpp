@@ -10,8 +10,8 @@ namespace sgxdl::diff {
 
 using front::Binding;
 using front::Error;
-using front::Failure;
 using front::fail;
+using front::Failure;
 using front::Image;
 using front::no_index;
 using front::Relocation;
@@ -30,7 +30,8 @@ void Differ::choose_names() {
         taken.insert(symbol.name);
         if (symbol.defined()) defined.insert(symbol.name);
     }
-    for (const std::string& name : removed_) defined.erase(name);
+    for (const std::string& name : removed_)
+        defined.erase(name);
     for (const Symbol& symbol : new_.symbols) {
         if (!symbol.defined() && symbol.type != SymbolType::section) taken.insert(symbol.name);
     }
@@ -166,8 +167,8 @@ void Differ::check_result(const Image& patch) {
     if (!differences.empty()) {
         size_t count = differences.size();
         if (count > 8) differences.resize(8);
-        fail("the patch would not lead to the new build ({} units); please report this:\n  {}", count,
-             fmt::join(differences, "\n  "));
+        fail("the patch would not lead to the new build ({} units); please report this:\n  {}",
+             count, fmt::join(differences, "\n  "));
     }
     std::set<std::string> text;
     std::set<std::string> replaced;

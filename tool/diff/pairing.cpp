@@ -26,10 +26,10 @@ bool is_number(std::string_view text) {
 // One side of the comparison with what refinement keeps asking for.
 struct Side {
     const Image& image;
-    std::vector<std::string> key;                    // [unit]
-    std::vector<std::string> global;                 // [unit] first global name, or empty
-    std::vector<std::vector<uint32_t>> target;       // [unit] target unit of each relocation, in order
-    std::vector<std::vector<uint32_t>> users;        // [unit] who refers to it
+    std::vector<std::string> key;               // [unit]
+    std::vector<std::string> global;            // [unit] first global name, or empty
+    std::vector<std::vector<uint32_t>> target;  // [unit] target unit of each relocation, in order
+    std::vector<std::vector<uint32_t>> users;   // [unit] who refers to it
     std::vector<uint32_t>& partner;
 
     Side(const Image& side, std::vector<uint32_t>& pairs) : image(side), partner(pairs) {
@@ -64,10 +64,14 @@ struct Side {
 
     std::string class_of(uint32_t unit) const {
         switch (front::unit_kind(image, unit)) {
-            case SectionKind::text: return "t ";
-            case SectionKind::literal: return "l ";
-            case SectionKind::read_only: return "r ";
-            default: return "w ";
+            case SectionKind::text:
+                return "t ";
+            case SectionKind::literal:
+                return "l ";
+            case SectionKind::read_only:
+                return "r ";
+            default:
+                return "w ";
         }
     }
 };
@@ -197,7 +201,8 @@ class Refiner {
                                  ? fmt::format("#{}", is_a ? user : side.partner[user])
                                  : side.key[user]);
             }
-            for (const std::string& user : users) text += "<" + user;
+            for (const std::string& user : users)
+                text += "<" + user;
         }
         return text;
     }
@@ -208,11 +213,14 @@ class Refiner {
             const auto& [in_a, in_b] = members;
             if (in_a.empty() || in_b.empty()) continue;
             std::map<std::string, std::pair<std::vector<uint32_t>, std::vector<uint32_t>>> equal;
-            for (uint32_t unit : in_a) equal[signature(a_, unit, true)].first.push_back(unit);
-            for (uint32_t unit : in_b) equal[signature(b_, unit, false)].second.push_back(unit);
+            for (uint32_t unit : in_a)
+                equal[signature(a_, unit, true)].first.push_back(unit);
+            for (uint32_t unit : in_b)
+                equal[signature(b_, unit, false)].second.push_back(unit);
             for (const auto& [text, both] : equal) {
                 if (both.first.size() != 1 || both.second.size() != 1) continue;
-                if (a_.writable(both.first[0]) && !share_user(both.first[0], both.second[0])) continue;
+                if (a_.writable(both.first[0]) && !share_user(both.first[0], both.second[0]))
+                    continue;
                 moved |= pair(both.first[0], both.second[0]);
             }
         }
@@ -222,8 +230,8 @@ class Refiner {
     bool share_user(uint32_t a, uint32_t b) const {
         return std::any_of(a_.users[a].begin(), a_.users[a].end(), [&](uint32_t user) {
             uint32_t partner = a_.partner[user];
-            return partner != no_index && std::find(b_.users[b].begin(), b_.users[b].end(),
-                                                    partner) != b_.users[b].end();
+            return partner != no_index &&
+                   std::find(b_.users[b].begin(), b_.users[b].end(), partner) != b_.users[b].end();
         });
     }
 
@@ -283,7 +291,8 @@ class Refiner {
             const auto& [in_a, in_b] = members;
             if (in_a.empty() || in_b.empty() || a_.writable(in_a[0])) continue;
             std::multimap<std::string, uint32_t> known;
-            for (uint32_t unit : in_a) known.emplace(signature(a_, unit, true), unit);
+            for (uint32_t unit : in_a)
+                known.emplace(signature(a_, unit, true), unit);
             for (uint32_t unit : in_b) {
                 auto found = known.find(signature(b_, unit, false));
                 if (found == known.end()) continue;
@@ -295,7 +304,8 @@ class Refiner {
             size_t next = 0;
             for (uint32_t unit : in_b) {
                 if (b_.partner[unit] != no_index) continue;
-                while (next < in_a.size() && a_.partner[in_a[next]] != no_index) next++;
+                while (next < in_a.size() && a_.partner[in_a[next]] != no_index)
+                    next++;
                 if (next < in_a.size()) pair(in_a[next], unit);
             }
         }
@@ -305,7 +315,8 @@ class Refiner {
         for (const auto& [key, members] : groups()) {
             const auto& [in_a, in_b] = members;
             if (in_a.empty() || in_b.empty() || !a_.writable(in_a[0])) continue;
-            for (uint32_t unit : in_a) pairing_.ambiguous.push_back(a_.image.units[unit].name);
+            for (uint32_t unit : in_a)
+                pairing_.ambiguous.push_back(a_.image.units[unit].name);
         }
     }
 
@@ -323,7 +334,8 @@ void pair_symbols(const Image& a, const Image& b, Pairing& pairing) {
                                    members.begin());
     };
     auto join = [&](uint32_t in_a, uint32_t in_b) {
-        if (pairing.symbol_a_to_b[in_a] != no_index || pairing.symbol_b_to_a[in_b] != no_index) return;
+        if (pairing.symbol_a_to_b[in_a] != no_index || pairing.symbol_b_to_a[in_b] != no_index)
+            return;
         pairing.symbol_a_to_b[in_a] = in_b;
         pairing.symbol_b_to_a[in_b] = in_a;
     };
@@ -363,7 +375,8 @@ bool is_numbered(const std::string& name) {
     size_t dot = rest.find('.');
     while (dot != std::string_view::npos) {
         size_t next = rest.find('.', dot + 1);
-        if (is_number(rest.substr(dot + 1, next == std::string_view::npos ? next : next - dot - 1))) {
+        if (is_number(
+                rest.substr(dot + 1, next == std::string_view::npos ? next : next - dot - 1))) {
             return true;
         }
         dot = next;

@@ -132,10 +132,12 @@ Image apply(const Image& base, const Image& patch) {
     std::vector<bool> keep_base(base.units.size(), true);
     std::vector<bool> take_patch(patch.units.size(), true);
     std::unordered_map<std::string_view, uint32_t> units;
-    for (uint32_t i = 0; i < base.units.size(); i++) units.emplace(base.units[i].name, i);
+    for (uint32_t i = 0; i < base.units.size(); i++)
+        units.emplace(base.units[i].name, i);
     for (const std::string& name : patch.removed) {
         auto found = units.find(name);
-        if (found == units.end()) fail("the patch removes {}, which the module does not have", name);
+        if (found == units.end())
+            fail("the patch removes {}, which the module does not have", name);
         keep_base[found->second] = false;
     }
     for (uint32_t i = 0; i < patch.units.size(); i++) {
@@ -171,20 +173,23 @@ Image apply(const Image& base, const Image& patch) {
 Image nominal(const Image& image, const std::vector<front::OmittedLine>& omitted) {
     Image built = image;
     std::unordered_map<std::string_view, uint32_t> units;
-    for (uint32_t i = 0; i < image.units.size(); i++) units.emplace(image.units[i].name, i);
+    for (uint32_t i = 0; i < image.units.size(); i++)
+        units.emplace(image.units[i].name, i);
     for (const front::OmittedLine& line : omitted) {
         auto found = units.find(line.symbol);
         if (found == units.end()) continue;
         const auto& members = built.units[found->second].sections;
         if (line.section >= members.size()) fail("{}: omitted line in no section", line.symbol);
         Section& section = built.sections[members[line.section]];
-        if (line.width > 8 || line.offset > section.size || section.size - line.offset < line.width) {
+        if (line.width > 8 || line.offset > section.size ||
+            section.size - line.offset < line.width) {
             fail("{}: omitted line outside of {}", line.symbol, section.name);
         }
         for (uint32_t i = 0; i < line.width; i++) {
             uint8_t& byte = section.bytes[line.offset + i];
             if (byte != static_cast<uint8_t>(line.loaded >> (8 * i))) {
-                fail("{}: omitted line does not match {}+{:#x}", line.symbol, section.name, line.offset);
+                fail("{}: omitted line does not match {}+{:#x}", line.symbol, section.name,
+                     line.offset);
             }
             byte = static_cast<uint8_t>(line.built >> (8 * i));
         }
@@ -195,8 +200,10 @@ Image nominal(const Image& image, const std::vector<front::OmittedLine>& omitted
 std::vector<front::OmittedLine> omitted_after(const std::vector<front::OmittedLine>& before,
                                               const Image& patch) {
     std::set<std::string> known(patch.removed.begin(), patch.removed.end());
-    for (const front::Unit& unit : patch.units) known.insert(unit.name);
-    for (const front::OmittedLine& line : patch.omitted) known.insert(line.symbol);
+    for (const front::Unit& unit : patch.units)
+        known.insert(unit.name);
+    for (const front::OmittedLine& line : patch.omitted)
+        known.insert(line.symbol);
     std::vector<front::OmittedLine> after;
     for (const front::OmittedLine& line : before) {
         if (!known.contains(line.symbol)) after.push_back(line);
@@ -215,12 +222,14 @@ ModuleState open_state(const std::vector<std::string>& paths, const front::Publi
             fail("{}: the first --base must be a module, the others patches in order", paths[i]);
         }
         for (const Symbol& symbol : bundle.image.symbols) {
-            if (symbol.defined() && symbol.type != SymbolType::section) state.names.insert(symbol.name);
+            if (symbol.defined() && symbol.type != SymbolType::section)
+                state.names.insert(symbol.name);
         }
         if (module) {
             state.image = std::move(bundle.image);
         } else {
-            if (bundle.info.predecessor != state.digest || bundle.info.module != state.info.module ||
+            if (bundle.info.predecessor != state.digest ||
+                bundle.info.module != state.info.module ||
                 bundle.info.product != state.info.product) {
                 fail("{}: is not a patch for the state after {}", paths[i], paths[i - 1]);
             }

@@ -67,9 +67,9 @@ class Builder {
     void lay_out();
     // What an object's symbols say about one of its sections.
     struct Naming {
-        bool any = false;     // a symbol other than the section's own and .L labels
+        bool any = false;  // a symbol other than the section's own and .L labels
         bool global = false;
-        bool local = false;   // a local one that a programmer may have named
+        bool local = false;  // a local one that a programmer may have named
     };
     static std::vector<Naming> name_sections(const InputObject& object);
     Place lay_out_section(uint32_t object, uint32_t index, const Naming& naming);
@@ -118,20 +118,20 @@ class Builder {
     uint64_t xfrm_;
     Image image_;
     std::unordered_map<std::string, Definition> definitions_;
-    std::vector<std::vector<bool>> discarded_;        // [object][section]: COMDAT double
-    std::vector<std::vector<Place>> places_;          // [object][section]
-    std::vector<std::vector<uint32_t>> symbol_map_;   // [object][symbol] → image symbol
+    std::vector<std::vector<bool>> discarded_;             // [object][section]: COMDAT double
+    std::vector<std::vector<Place>> places_;               // [object][section]
+    std::vector<std::vector<uint32_t>> symbol_map_;        // [object][symbol] → image symbol
     std::unordered_map<std::string, uint32_t> undefined_;  // name → image symbol
     std::unordered_map<std::string, uint32_t> globals_;    // name → image symbol
     std::unordered_map<std::string, uint32_t> literals_;   // align and content → image section
-    std::vector<uint32_t> primary_;          // [image section] → the symbol that stands for it
-    std::vector<bool> anonymous_;            // [image section]: primary has no name of its own
-    std::vector<uint32_t> section_symbol_;   // [image section], text
-    std::vector<uint64_t> origin_;           // [image section]: offset in the input section
+    std::vector<uint32_t> primary_;         // [image section] → the symbol that stands for it
+    std::vector<bool> anonymous_;           // [image section]: primary has no name of its own
+    std::vector<uint32_t> section_symbol_;  // [image section], text
+    std::vector<uint64_t> origin_;          // [image section]: offset in the input section
     std::vector<uint64_t> origin_end_;
     std::unordered_map<uint64_t, uint32_t> functions_;  // section << 32 | offset → image symbol
-    std::vector<bool> part_;                 // [image section]: holds parts of functions
-    std::vector<uint32_t> parent_;           // union-find over image sections
+    std::vector<bool> part_;                            // [image section]: holds parts of functions
+    std::vector<uint32_t> parent_;                      // union-find over image sections
     std::vector<MidReference> mids_;
 };
 

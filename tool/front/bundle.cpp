@@ -21,11 +21,11 @@ std::vector<uint8_t> to_pem(const char* label, std::span<const uint8_t> prefix,
                             std::span<const uint8_t> key) {
     std::vector<uint8_t> der(prefix.begin(), prefix.end());
     der.insert(der.end(), key.begin(), key.end());
-    std::vector<char> text(
-        sodium_base64_ENCODED_LEN(der.size(), sodium_base64_VARIANT_ORIGINAL));
+    std::vector<char> text(sodium_base64_ENCODED_LEN(der.size(), sodium_base64_VARIANT_ORIGINAL));
     sodium_bin2base64(text.data(), text.size(), der.data(), der.size(),
                       sodium_base64_VARIANT_ORIGINAL);
-    std::string pem = fmt::format("-----BEGIN {0}-----\n{1}\n-----END {0}-----\n", label, text.data());
+    std::string pem =
+        fmt::format("-----BEGIN {0}-----\n{1}\n-----END {0}-----\n", label, text.data());
     sodium_memzero(der.data(), der.size());
     return {pem.begin(), pem.end()};
 }
@@ -45,7 +45,8 @@ bool from_pem(const std::vector<uint8_t>& file, const char* label, std::span<con
     size_t size = 0;
     if (sodium_base642bin(der.data(), der.size(), text.data() + from, to - from, "\r\n ", &size,
                           nullptr, sodium_base64_VARIANT_ORIGINAL) != 0 ||
-        size != prefix.size() + key.size() || memcmp(der.data(), prefix.data(), prefix.size()) != 0) {
+        size != prefix.size() + key.size() ||
+        memcmp(der.data(), prefix.data(), prefix.size()) != 0) {
         return false;
     }
     memcpy(key.data(), der.data() + prefix.size(), key.size());
@@ -121,7 +122,8 @@ PublicKey read_public_key(const std::string& path) {
 
 std::string hex(std::span<const uint8_t> bytes) {
     std::string text;
-    for (uint8_t byte : bytes) text += fmt::format("{:02x}", byte);
+    for (uint8_t byte : bytes)
+        text += fmt::format("{:02x}", byte);
     return text;
 }
 
@@ -165,7 +167,8 @@ Bundle open_bundle(std::span<const uint8_t> bytes, const std::string& name) {
     initialise();
     Bundle bundle;
     sgxdl_bundle_header& header = bundle.header;
-    if (bytes.size() < sizeof header) fail("{}: {} bytes are too few for a bundle", name, bytes.size());
+    if (bytes.size() < sizeof header)
+        fail("{}: {} bytes are too few for a bundle", name, bytes.size());
     memcpy(&header, bytes.data(), sizeof header);
     if (memcmp(header.magic, SGXDL_BUNDLE_MAGIC, sizeof header.magic) != 0) {
         fail("{}: not an sgx-dl bundle", name);

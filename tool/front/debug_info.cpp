@@ -78,8 +78,7 @@ class DebugReader {
         Dwarf_Die die;
         while (dwarf_get_units(dwarf, unit, &unit, nullptr, nullptr, &die, nullptr) == 0) {
             Dwarf_Attribute attribute;
-            const char* producer =
-                dwarf_formstring(dwarf_attr(&die, DW_AT_producer, &attribute));
+            const char* producer = dwarf_formstring(dwarf_attr(&die, DW_AT_producer, &attribute));
             if (producer) info_.producers_.insert(producer);
             if (!everything_) continue;
             read_lines(die);
@@ -217,7 +216,8 @@ class DebugReader {
         std::string alias;
         for (int depth = 0; depth < 16; depth++) {
             Dwarf_Attribute attribute;
-            if (!dwarf_formref_die(dwarf_attr_integrate(&type, DW_AT_type, &attribute), &type)) return;
+            if (!dwarf_formref_die(dwarf_attr_integrate(&type, DW_AT_type, &attribute), &type))
+                return;
             if (dwarf_tag(&type) == DW_TAG_typedef) alias = name_of(&type);
             if (!is_record(dwarf_tag(&type))) continue;
             std::string name = name_of(&type);
@@ -270,7 +270,8 @@ class DebugReader {
 DebugInfo DebugInfo::read(const std::vector<std::string>& paths, Detail detail) {
     DebugInfo info;
     DebugReader reader(info, detail);
-    for (const std::string& path : paths) reader.read(path);
+    for (const std::string& path : paths)
+        reader.read(path);
     return info;
 }
 
@@ -285,13 +286,15 @@ std::set<int> DebugInfo::lines(const std::string& object, uint32_t section, uint
         if (call.begin <= begin && begin < call.end) lines.insert(call.line);
     }
     const std::vector<Row>& rows = in_section->second.rows;
-    auto next = std::upper_bound(rows.begin(), rows.end(), begin,
-                                 [](uint64_t offset, const Row& row) { return offset < row.offset; });
+    auto next =
+        std::upper_bound(rows.begin(), rows.end(), begin,
+                         [](uint64_t offset, const Row& row) { return offset < row.offset; });
     // Every row of the last address at or before the instruction, then those inside it.
     for (auto at = next; at != rows.begin() && (at - 1)->offset == (next - 1)->offset; --at) {
         lines.insert((at - 1)->line);
     }
-    for (auto at = next; at != rows.end() && at->offset < end; ++at) lines.insert(at->line);
+    for (auto at = next; at != rows.end() && at->offset < end; ++at)
+        lines.insert(at->line);
     return lines;
 }
 

@@ -23,7 +23,8 @@ const char* illegal_reason(const ZydisDecodedInstruction& instruction) {
         case ZYDIS_MNEMONIC_SYSENTER:
         case ZYDIS_MNEMONIC_INT:
         case ZYDIS_MNEMONIC_INTO:
-        case ZYDIS_MNEMONIC_INT1: return "makes a system call or a software interrupt";
+        case ZYDIS_MNEMONIC_INT1:
+            return "makes a system call or a software interrupt";
         case ZYDIS_MNEMONIC_CPUID:
         case ZYDIS_MNEMONIC_GETSEC:
         case ZYDIS_MNEMONIC_RDPMC:
@@ -34,7 +35,8 @@ const char* illegal_reason(const ZydisDecodedInstruction& instruction) {
         case ZYDIS_MNEMONIC_SMSW:
         case ZYDIS_MNEMONIC_VMCALL:
         case ZYDIS_MNEMONIC_VMMCALL:
-        case ZYDIS_MNEMONIC_VMFUNC: return "is illegal in an enclave";
+        case ZYDIS_MNEMONIC_VMFUNC:
+            return "is illegal in an enclave";
         case ZYDIS_MNEMONIC_IN:
         case ZYDIS_MNEMONIC_INSB:
         case ZYDIS_MNEMONIC_INSW:
@@ -42,7 +44,8 @@ const char* illegal_reason(const ZydisDecodedInstruction& instruction) {
         case ZYDIS_MNEMONIC_OUT:
         case ZYDIS_MNEMONIC_OUTSB:
         case ZYDIS_MNEMONIC_OUTSW:
-        case ZYDIS_MNEMONIC_OUTSD: return "is port input or output";
+        case ZYDIS_MNEMONIC_OUTSD:
+            return "is port input or output";
         case ZYDIS_MNEMONIC_IRET:
         case ZYDIS_MNEMONIC_IRETD:
         case ZYDIS_MNEMONIC_IRETQ:
@@ -50,17 +53,23 @@ const char* illegal_reason(const ZydisDecodedInstruction& instruction) {
         case ZYDIS_MNEMONIC_LES:
         case ZYDIS_MNEMONIC_LFS:
         case ZYDIS_MNEMONIC_LGS:
-        case ZYDIS_MNEMONIC_LSS: return "loads a segment register";
+        case ZYDIS_MNEMONIC_LSS:
+            return "loads a segment register";
         case ZYDIS_MNEMONIC_WRFSBASE:
-        case ZYDIS_MNEMONIC_WRGSBASE: return "changes a base that belongs to the runtime";
-        case ZYDIS_MNEMONIC_HLT: return "is privileged";
+        case ZYDIS_MNEMONIC_WRGSBASE:
+            return "changes a base that belongs to the runtime";
+        case ZYDIS_MNEMONIC_HLT:
+            return "is privileged";
         case ZYDIS_MNEMONIC_ENCLU:
         case ZYDIS_MNEMONIC_ENCLS:
-        case ZYDIS_MNEMONIC_ENCLV: return "enters, leaves or changes the enclave";
-        default: break;
+        case ZYDIS_MNEMONIC_ENCLV:
+            return "enters, leaves or changes the enclave";
+        default:
+            break;
     }
     bool legacy = instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY;
-    if (legacy && instruction.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT && instruction.opcode == 0x8E) {
+    if (legacy && instruction.opcode_map == ZYDIS_OPCODE_MAP_DEFAULT &&
+        instruction.opcode == 0x8E) {
         return "loads a segment register";
     }
     if (legacy && instruction.opcode_map == ZYDIS_OPCODE_MAP_0F &&
@@ -77,15 +86,18 @@ uint64_t needed_xfrm(const ZydisDecodedInstruction& instruction) {
     if (instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_LEGACY) {
         switch (instruction.mnemonic) {
             case ZYDIS_MNEMONIC_RDPKRU:
-            case ZYDIS_MNEMONIC_WRPKRU: return uint64_t{1} << 9;
+            case ZYDIS_MNEMONIC_WRPKRU:
+                return uint64_t{1} << 9;
             case ZYDIS_MNEMONIC_BNDCL:
             case ZYDIS_MNEMONIC_BNDCN:
             case ZYDIS_MNEMONIC_BNDCU:
             case ZYDIS_MNEMONIC_BNDLDX:
             case ZYDIS_MNEMONIC_BNDMK:
             case ZYDIS_MNEMONIC_BNDMOV:
-            case ZYDIS_MNEMONIC_BNDSTX: return 0x18;
-            default: return 0;
+            case ZYDIS_MNEMONIC_BNDSTX:
+                return 0x18;
+            default:
+                return 0;
         }
     }
     if (instruction.encoding == ZYDIS_INSTRUCTION_ENCODING_EVEX ||
@@ -94,18 +106,23 @@ uint64_t needed_xfrm(const ZydisDecodedInstruction& instruction) {
     }
     if (instruction.encoding != ZYDIS_INSTRUCTION_ENCODING_VEX) return avx;
     switch (instruction.meta.category) {
-        case ZYDIS_CATEGORY_KMASK: return avx512;
-        case ZYDIS_CATEGORY_AMX_TILE: return 0x60000;
+        case ZYDIS_CATEGORY_KMASK:
+            return avx512;
+        case ZYDIS_CATEGORY_AMX_TILE:
+            return 0x60000;
         // VEX encoding on general registers: no vector state (SDM volume 2, exception type 13).
         case ZYDIS_CATEGORY_BMI1:
-        case ZYDIS_CATEGORY_BMI2: return 0;
-        default: return avx;
+        case ZYDIS_CATEGORY_BMI2:
+            return 0;
+        default:
+            return avx;
     }
 }
 
 int64_t sign_extend(std::span<const uint8_t> bytes) {
     uint64_t value = 0;
-    for (size_t i = 0; i < bytes.size(); i++) value |= uint64_t{bytes[i]} << (8 * i);
+    for (size_t i = 0; i < bytes.size(); i++)
+        value |= uint64_t{bytes[i]} << (8 * i);
     size_t shift = 64 - 8 * bytes.size();
     return static_cast<int64_t>(value << shift) >> shift;
 }
@@ -130,16 +147,17 @@ std::vector<Field> decode_text(std::span<const uint8_t> text, const std::string&
                  reason);
         }
         if (uint64_t missing = needed_xfrm(instruction) & ~xfrm) {
-            fail("{}+{:#x}: {} needs processor state outside the enclave's XFRM (bits {:#x}; "
-                 "allow it with --xfrm)",
-                 where, at, ZydisMnemonicGetString(instruction.mnemonic), missing);
+            fail(
+                "{}+{:#x}: {} needs processor state outside the enclave's XFRM (bits {:#x}; "
+                "allow it with --xfrm)",
+                where, at, ZydisMnemonicGetString(instruction.mnemonic), missing);
         }
         Field field;
         field.begin = static_cast<uint32_t>(at);
         field.end = static_cast<uint32_t>(at + instruction.length);
         field.opcode = instruction.opcode;
-        field.modrm = instruction.raw.modrm.offset ? text[at + instruction.raw.modrm.offset]
-                                                   : uint8_t{0};
+        field.modrm =
+            instruction.raw.modrm.offset ? text[at + instruction.raw.modrm.offset] : uint8_t{0};
         auto add = [&](FieldKind kind, uint8_t offset, uint8_t bits) {
             field.kind = kind;
             field.offset = static_cast<uint32_t>(at + offset);

@@ -17,22 +17,22 @@ namespace sgxdl::front {
 inline constexpr uint64_t default_xfrm = 0x7;
 
 enum class FieldKind : uint8_t {
-    branch,       // relative target of a call or jump
-    rip_relative, // displacement of a RIP-relative memory operand
-    displacement, // any other displacement
+    branch,        // relative target of a call or jump
+    rip_relative,  // displacement of a RIP-relative memory operand
+    displacement,  // any other displacement
     immediate,
 };
 
 // One field of an instruction that could hold an address or a number.
 struct Field {
     FieldKind kind = FieldKind::immediate;
-    uint8_t width = 0;      // bytes
-    uint32_t offset = 0;    // in the section
-    uint32_t begin = 0;     // of the instruction
-    uint32_t end = 0;       // one past the instruction
-    uint8_t opcode = 0;     // last opcode byte
+    uint8_t width = 0;    // bytes
+    uint32_t offset = 0;  // in the section
+    uint32_t begin = 0;   // of the instruction
+    uint32_t end = 0;     // one past the instruction
+    uint8_t opcode = 0;   // last opcode byte
     uint8_t modrm = 0;
-    int64_t value = 0;      // as encoded, sign-extended
+    int64_t value = 0;  // as encoded, sign-extended
 };
 
 // The fields of all instructions of a text section, in order. `where` starts error messages

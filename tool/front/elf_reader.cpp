@@ -36,8 +36,10 @@ std::vector<std::string> read_lines(std::span<const uint8_t> payload, std::strin
         Elf64_Shdr section;
         if (!header_at(i, section) || section.sh_type != SHT_PROGBITS) continue;
         if (section.sh_flags != 0 || section.sh_name >= names.sh_size) continue;
-        auto* name = reinterpret_cast<const char*>(payload.data() + names.sh_offset + section.sh_name);
-        if (std::string_view(name, strnlen(name, names.sh_size - section.sh_name)) != wanted) continue;
+        auto* name =
+            reinterpret_cast<const char*>(payload.data() + names.sh_offset + section.sh_name);
+        if (std::string_view(name, strnlen(name, names.sh_size - section.sh_name)) != wanted)
+            continue;
         std::string line;
         for (uint64_t k = 0; k < section.sh_size; k++) {
             char c = static_cast<char>(payload[section.sh_offset + k]);
@@ -114,11 +116,20 @@ Image read_elf(std::span<const uint8_t> payload, const std::string& name) {
                          : raw.binding == STB_WEAK ? Binding::weak
                                                    : Binding::global;
         switch (raw.type) {
-            case STT_FUNC: symbol.type = SymbolType::function; break;
-            case STT_OBJECT: symbol.type = SymbolType::object; break;
-            case STT_SECTION: symbol.type = SymbolType::section; break;
-            case STT_NOTYPE: symbol.type = SymbolType::untyped; break;
-            default: fail("{}: symbol {} has type {}", name, raw.name, raw.type);
+            case STT_FUNC:
+                symbol.type = SymbolType::function;
+                break;
+            case STT_OBJECT:
+                symbol.type = SymbolType::object;
+                break;
+            case STT_SECTION:
+                symbol.type = SymbolType::section;
+                break;
+            case STT_NOTYPE:
+                symbol.type = SymbolType::untyped;
+                break;
+            default:
+                fail("{}: symbol {} has type {}", name, raw.name, raw.type);
         }
         if (raw.section != SHN_UNDEF) {
             if (raw.section >= place.size() || place[raw.section] == no_index) {

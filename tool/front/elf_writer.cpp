@@ -82,8 +82,9 @@ class Writer {
             if (!section.relocations.empty()) relocated++;
         }
         auto count = static_cast<uint32_t>(image_.sections.size());
-        uint32_t special = 1 + (image_.notes.empty() ? 0u : 1u) + (image_.removed.empty() ? 0u : 1u) +
-                  (image_.renamed.empty() ? 0u : 1u) + (image_.omitted.empty() ? 0u : 1u);
+        uint32_t special = 1 + (image_.notes.empty() ? 0u : 1u) +
+                           (image_.removed.empty() ? 0u : 1u) + (image_.renamed.empty() ? 0u : 1u) +
+                           (image_.omitted.empty() ? 0u : 1u);
         symbol_table_ = first_section_ + count + relocated + special;
         extended_ = symbol_table_ + 3 >= SHN_LORESERVE;
     }
@@ -91,7 +92,8 @@ class Writer {
     uint32_t index_of(uint32_t section) const { return first_section_ + section; }
 
     uint32_t place(const std::vector<uint8_t>& bytes, uint64_t align) {
-        while (out_.size() % align != 0) out_.push_back(0);
+        while (out_.size() % align != 0)
+            out_.push_back(0);
         auto at = static_cast<uint32_t>(out_.size());
         out_.insert(out_.end(), bytes.begin(), bytes.end());
         return at;
@@ -99,8 +101,8 @@ class Writer {
 
     void header(const std::string& name, uint32_t type, uint64_t flags, uint64_t offset,
                 uint64_t size, uint32_t link, uint32_t info, uint64_t align, uint64_t entsize) {
-        headers_.push_back({section_names_.add(name), type, flags, 0, offset, size, link, info,
-                            align, entsize});
+        headers_.push_back(
+            {section_names_.add(name), type, flags, 0, offset, size, link, info, align, entsize});
     }
 
     uint32_t symbol_index(uint32_t symbol) const { return symbol + 1; }
@@ -111,7 +113,8 @@ class Writer {
             if (unit.sections.size() == 1) continue;
             std::vector<uint8_t> bytes;
             append(bytes, uint32_t{0});
-            for (uint32_t section : unit.sections) append(bytes, index_of(section));
+            for (uint32_t section : unit.sections)
+                append(bytes, index_of(section));
             uint64_t at = place(bytes, 4);
             header(".group", SHT_GROUP, 0, at, bytes.size(), symbol_table_,
                    symbol_index(names.at(unit.name)), 4, 4);
@@ -201,7 +204,8 @@ class Writer {
         header(".strtab", SHT_STRTAB, 0, at, names.bytes().size(), 0, 0, 1, 0);
         if (extended_) {
             at = place(indices, 4);
-            header(".symtab_shndx", SHT_SYMTAB_SHNDX, 0, at, indices.size(), symbol_table_, 0, 4, 4);
+            header(".symtab_shndx", SHT_SYMTAB_SHNDX, 0, at, indices.size(), symbol_table_, 0, 4,
+                   4);
         }
     }
 
@@ -210,7 +214,8 @@ class Writer {
         uint32_t name = section_names_.add(".shstrtab");
         uint64_t at = place(section_names_.bytes(), 1);
         headers_.push_back({name, SHT_STRTAB, 0, 0, at, section_names_.bytes().size(), 0, 0, 1, 0});
-        while (out_.size() % 8 != 0) out_.push_back(0);
+        while (out_.size() % 8 != 0)
+            out_.push_back(0);
 
         Elf64_Ehdr elf{};
         memcpy(elf.e_ident, ELFMAG, SELFMAG);
@@ -230,7 +235,8 @@ class Writer {
         elf.e_shstrndx = static_cast<uint16_t>(wide_names ? uint32_t{SHN_XINDEX} : names_index);
         if (wide_count) headers_[0].sh_size = headers_.size();
         if (wide_names) headers_[0].sh_link = names_index;
-        for (const Elf64_Shdr& section : headers_) append(out_, section);
+        for (const Elf64_Shdr& section : headers_)
+            append(out_, section);
         memcpy(out_.data(), &elf, sizeof elf);
         return std::move(out_);
     }
@@ -246,6 +252,8 @@ class Writer {
 
 }  // namespace
 
-std::vector<uint8_t> write_elf(const Image& image) { return Writer(image).write(); }
+std::vector<uint8_t> write_elf(const Image& image) {
+    return Writer(image).write();
+}
 
 }  // namespace sgxdl::front

@@ -25,7 +25,8 @@ void Builder::find_parts() {
     std::vector<bool> function(image_.sections.size());
     part_.assign(image_.sections.size(), false);
     for (const Symbol& symbol : image_.symbols) {
-        if (!symbol.defined() || symbol.type == SymbolType::section || symbol.name.empty()) continue;
+        if (!symbol.defined() || symbol.type == SymbolType::section || symbol.name.empty())
+            continue;
         if (is_cold_part_name(symbol.name)) part_[symbol.section] = true;
         function[symbol.section] = true;
     }
@@ -37,7 +38,8 @@ void Builder::find_parts() {
 void Builder::group() {
     find_parts();
     parent_.resize(image_.sections.size());
-    for (uint32_t i = 0; i < parent_.size(); i++) parent_[i] = i;
+    for (uint32_t i = 0; i < parent_.size(); i++)
+        parent_[i] = i;
     auto is_text = [&](uint32_t section) {
         return image_.sections[section].kind == SectionKind::text;
     };

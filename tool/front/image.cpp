@@ -11,11 +11,16 @@ namespace sgxdl::front {
 
 const char* section_kind_text(SectionKind kind) {
     switch (kind) {
-        case SectionKind::text: return "text";
-        case SectionKind::read_only: return "read-only data";
-        case SectionKind::literal: return "literal";
-        case SectionKind::writable: return "writable data";
-        case SectionKind::zeroed: return "zeroed data";
+        case SectionKind::text:
+            return "text";
+        case SectionKind::read_only:
+            return "read-only data";
+        case SectionKind::literal:
+            return "literal";
+        case SectionKind::writable:
+            return "writable data";
+        case SectionKind::zeroed:
+            return "zeroed data";
     }
     return "?";
 }
@@ -69,41 +74,65 @@ bool is_cold_part_name(std::string_view name) {
 uint32_t relocation_width(uint32_t type) {
     switch (type) {
         case R_X86_64_64:
-        case R_X86_64_PC64: return 8;
+        case R_X86_64_PC64:
+            return 8;
         case R_X86_64_32:
         case R_X86_64_32S:
         case R_X86_64_PC32:
         case R_X86_64_PLT32:
         case R_X86_64_GOTPCREL:
         case R_X86_64_GOTPCRELX:
-        case R_X86_64_REX_GOTPCRELX: return 4;
-        default: return 0;
+        case R_X86_64_REX_GOTPCRELX:
+            return 4;
+        default:
+            return 0;
     }
 }
 
 const char* relocation_text(uint32_t type) {
     switch (type) {
-        case R_X86_64_NONE: return "R_X86_64_NONE";
-        case R_X86_64_64: return "R_X86_64_64";
-        case R_X86_64_PC32: return "R_X86_64_PC32";
-        case R_X86_64_PC64: return "R_X86_64_PC64";
-        case R_X86_64_32: return "R_X86_64_32";
-        case R_X86_64_32S: return "R_X86_64_32S";
-        case R_X86_64_PLT32: return "R_X86_64_PLT32";
-        case R_X86_64_GOTPCREL: return "R_X86_64_GOTPCREL";
-        case R_X86_64_GOTPCRELX: return "R_X86_64_GOTPCRELX";
-        case R_X86_64_REX_GOTPCRELX: return "R_X86_64_REX_GOTPCRELX";
-        case R_X86_64_TLSGD: return "R_X86_64_TLSGD";
-        case R_X86_64_TLSLD: return "R_X86_64_TLSLD";
-        case R_X86_64_DTPOFF32: return "R_X86_64_DTPOFF32";
-        case R_X86_64_GOTTPOFF: return "R_X86_64_GOTTPOFF";
-        case R_X86_64_TPOFF32: return "R_X86_64_TPOFF32";
-        case R_X86_64_TPOFF64: return "R_X86_64_TPOFF64";
-        case R_X86_64_GOTPC32: return "R_X86_64_GOTPC32";
-        case R_X86_64_GOTOFF64: return "R_X86_64_GOTOFF64";
-        case R_X86_64_8: return "R_X86_64_8";
-        case R_X86_64_16: return "R_X86_64_16";
-        default: return "relocation of unknown type";
+        case R_X86_64_NONE:
+            return "R_X86_64_NONE";
+        case R_X86_64_64:
+            return "R_X86_64_64";
+        case R_X86_64_PC32:
+            return "R_X86_64_PC32";
+        case R_X86_64_PC64:
+            return "R_X86_64_PC64";
+        case R_X86_64_32:
+            return "R_X86_64_32";
+        case R_X86_64_32S:
+            return "R_X86_64_32S";
+        case R_X86_64_PLT32:
+            return "R_X86_64_PLT32";
+        case R_X86_64_GOTPCREL:
+            return "R_X86_64_GOTPCREL";
+        case R_X86_64_GOTPCRELX:
+            return "R_X86_64_GOTPCRELX";
+        case R_X86_64_REX_GOTPCRELX:
+            return "R_X86_64_REX_GOTPCRELX";
+        case R_X86_64_TLSGD:
+            return "R_X86_64_TLSGD";
+        case R_X86_64_TLSLD:
+            return "R_X86_64_TLSLD";
+        case R_X86_64_DTPOFF32:
+            return "R_X86_64_DTPOFF32";
+        case R_X86_64_GOTTPOFF:
+            return "R_X86_64_GOTTPOFF";
+        case R_X86_64_TPOFF32:
+            return "R_X86_64_TPOFF32";
+        case R_X86_64_TPOFF64:
+            return "R_X86_64_TPOFF64";
+        case R_X86_64_GOTPC32:
+            return "R_X86_64_GOTPC32";
+        case R_X86_64_GOTOFF64:
+            return "R_X86_64_GOTOFF64";
+        case R_X86_64_8:
+            return "R_X86_64_8";
+        case R_X86_64_16:
+            return "R_X86_64_16";
+        default:
+            return "relocation of unknown type";
     }
 }
 
@@ -137,7 +166,8 @@ void finish(Image& image) {
         std::sort(section.relocations.begin(), section.relocations.end(),
                   [](const Relocation& a, const Relocation& b) { return a.offset < b.offset; });
     }
-    for (Unit& unit : image.units) unit.name.clear();
+    for (Unit& unit : image.units)
+        unit.name.clear();
     for (const Symbol& symbol : image.symbols) {
         if (!symbol.defined() || symbol.type == SymbolType::section) continue;
         Unit& unit = image.units[image.sections[symbol.section].unit];

@@ -41,9 +41,9 @@ struct Relocation {
 struct Section {
     std::string name;  // for people: .text.foo
     SectionKind kind = SectionKind::read_only;
-    uint64_t align = 1;    // bytes
-    uint64_t entsize = 0;  // literals: bytes per character or constant
-    bool strings = false;  // literals: NUL-terminated
+    uint64_t align = 1;          // bytes
+    uint64_t entsize = 0;        // literals: bytes per character or constant
+    bool strings = false;        // literals: NUL-terminated
     std::vector<uint8_t> bytes;  // empty for zeroed
     uint64_t size = 0;           // bytes
     std::vector<Relocation> relocations;
@@ -71,12 +71,12 @@ struct Unit {
 
 // An immediate that `diff --omit-line-only` left at its old value because it is a line number.
 struct OmittedLine {
-    std::string symbol;   // of the module: the unit's name
-    uint32_t section = 0; // position of the section in the unit
-    uint64_t offset = 0;  // of the immediate's first byte
-    uint32_t width = 0;   // bytes
-    uint64_t loaded = 0;  // what the enclave has
-    uint64_t built = 0;   // what the build that the patch leads to has
+    std::string symbol;    // of the module: the unit's name
+    uint32_t section = 0;  // position of the section in the unit
+    uint64_t offset = 0;   // of the immediate's first byte
+    uint32_t width = 0;    // bytes
+    uint64_t loaded = 0;   // what the enclave has
+    uint64_t built = 0;    // what the build that the patch leads to has
 };
 
 struct Image {

@@ -35,8 +35,9 @@ bool is_constructor_table(const InputSection& section) {
 }  // namespace
 
 bool is_compiler_constant_name(std::string_view name) {
-    for (std::string_view prefix : {"CSWTCH.", ".LC", ".L", "switch.table.", "__const.", "reltable.",
-                                    "__func__.", "__FUNCTION__.", "__PRETTY_FUNCTION__."}) {
+    for (std::string_view prefix :
+         {"CSWTCH.", ".LC", ".L", "switch.table.", "__const.", "reltable.", "__func__.",
+          "__FUNCTION__.", "__PRETTY_FUNCTION__."}) {
         if (name.substr(0, prefix.size()) == prefix) return true;
     }
     return false;
@@ -131,10 +132,10 @@ Builder::Place Builder::lay_out_section(uint32_t object, uint32_t index, const N
             return place;
         }
     }
-    SectionKind kind = text                        ? SectionKind::text
-                       : !writable                 ? SectionKind::read_only
+    SectionKind kind = text                       ? SectionKind::text
+                       : !writable                ? SectionKind::read_only
                        : input.type == SHT_NOBITS ? SectionKind::zeroed
-                                                   : SectionKind::writable;
+                                                  : SectionKind::writable;
     place.what = Place::What::section;
     place.section = new_section(object, index, kind);
     if (kind == SectionKind::read_only && input.type == SHT_NOBITS) {
@@ -243,8 +244,9 @@ void Builder::lay_out_symbols() {
             if (value > home.size || raw.size > home.size - value) {
                 fail("{}: symbol {} leaves its section {}", object.display(), raw.name, home.name);
             }
-            Symbol symbol{raw.name, text ? SymbolType::function : SymbolType::object,
-                          Binding::local, section, value, raw.size};
+            Symbol symbol{raw.name,       text ? SymbolType::function : SymbolType::object,
+                          Binding::local, section,
+                          value,          raw.size};
             if (!local) {
                 const Definition& winner = definitions_.at(raw.name);
                 bool wins = winner.object == o && winner.symbol == s;
@@ -300,8 +302,8 @@ void Builder::lay_out_common() {
         image_.sections.push_back(std::move(section));
         auto id = static_cast<uint32_t>(image_.sections.size() - 1);
         bool hidden = raw.visibility == STV_HIDDEN || raw.visibility == STV_INTERNAL;
-        uint32_t symbol = new_symbol({name, SymbolType::object,
-                                      hidden ? Binding::local : Binding::global, id, 0, raw.size});
+        uint32_t symbol = new_symbol(
+            {name, SymbolType::object, hidden ? Binding::local : Binding::global, id, 0, raw.size});
         primary_.push_back(symbol);
         anonymous_.push_back(false);
         section_symbol_.push_back(no_index);
@@ -326,7 +328,8 @@ void Builder::note_compilers() {
             }
         }
     }
-    for (const std::string& comment : comments) image_.notes.push_back("comment=" + comment);
+    for (const std::string& comment : comments)
+        image_.notes.push_back("comment=" + comment);
 }
 
 // Where each string or constant of a mergeable section starts, as a linker that merges sees it:
@@ -339,7 +342,8 @@ std::vector<uint64_t> Builder::cut_pieces(const InputSection& section, const std
     }
     std::vector<uint64_t> pieces;
     if (!(section.flags & SHF_STRINGS)) {
-        for (uint64_t at = 0; at < section.bytes.size(); at += unit) pieces.push_back(at);
+        for (uint64_t at = 0; at < section.bytes.size(); at += unit)
+            pieces.push_back(at);
         return pieces;
     }
     auto is_zero = [&](uint64_t at) {
@@ -350,10 +354,12 @@ std::vector<uint64_t> Builder::cut_pieces(const InputSection& section, const std
     uint64_t size = section.bytes.size();
     for (uint64_t at = 0; at < size;) {
         pieces.push_back(at);
-        while (at < size && !is_zero(at)) at += unit;
+        while (at < size && !is_zero(at))
+            at += unit;
         if (at == size) fail("{}: string without an end", where);
         at += unit;
-        while (at < size && at % section.align != 0 && is_zero(at)) at += unit;
+        while (at < size && at % section.align != 0 && is_zero(at))
+            at += unit;
     }
     return pieces;
 }
@@ -380,8 +386,9 @@ uint32_t Builder::literal(const InputSection& input, uint64_t begin, uint64_t en
     }
     section.size = section.bytes.size();
     section.entsize = section.strings ? input.entsize : section.size;
-    section.align = begin == 0 ? input.align
-                               : std::min<uint64_t>(input.align, uint64_t{1} << std::countr_zero(begin));
+    section.align = begin == 0
+                        ? input.align
+                        : std::min<uint64_t>(input.align, uint64_t{1} << std::countr_zero(begin));
     std::vector<uint8_t> key{static_cast<uint8_t>(std::countr_zero(section.align))};
     key.insert(key.end(), section.bytes.begin(), section.bytes.end());
     std::string known(key.begin(), key.end());
@@ -390,7 +397,8 @@ uint32_t Builder::literal(const InputSection& input, uint64_t begin, uint64_t en
     uint8_t digest[16];
     crypto_generichash(digest, sizeof digest, key.data(), key.size(), nullptr, 0);
     std::string name = "lit.";
-    for (uint8_t byte : digest) name += fmt::format("{:02x}", byte);
+    for (uint8_t byte : digest)
+        name += fmt::format("{:02x}", byte);
     section.name = section.strings ? ".rodata.str" : ".rodata.cst";
     uint64_t size = section.size;
     image_.sections.push_back(std::move(section));

@@ -34,7 +34,8 @@ void Builder::name() {
         std::string file = section.object == no_index ? "" : objects_[section.object].file;
         std::string base = fmt::format("{}@{}", symbol.name, file);
         std::string name = base;
-        for (int n = 2; !taken.insert(name).second; n++) name = fmt::format("{}.{}", base, n);
+        for (int n = 2; !taken.insert(name).second; n++)
+            name = fmt::format("{}.{}", base, n);
         symbol.name = name;
     }
 }
@@ -55,12 +56,13 @@ void Builder::name_anonymous() {
         const Unit& unit = image_.units[section.unit];
         if (unit.sections.size() > 1 && unit.sections[0] != id) {
             const char* what = section.kind == SectionKind::text ? "part" : "table";
-            symbol.name = unique(fmt::format("{}@{}", image_.symbols[primary_[unit.sections[0]]].name,
-                                             what));
+            symbol.name =
+                unique(fmt::format("{}@{}", image_.symbols[primary_[unit.sections[0]]].name, what));
             return;
         }
         if (section.kind != SectionKind::read_only) {
-            symbol.name = unique(section.name.substr(section.name.front() == '.' ? 1 : 0) + "@anon");
+            symbol.name =
+                unique(section.name.substr(section.name.front() == '.' ? 1 : 0) + "@anon");
             return;
         }
         std::string key = fmt::format("{} {}", section.align, section.size);
@@ -75,17 +77,20 @@ void Builder::name_anonymous() {
         crypto_generichash(digest, sizeof digest, reinterpret_cast<const uint8_t*>(key.data()),
                            key.size(), nullptr, 0);
         std::string name = "const.";
-        for (uint8_t byte : digest) name += fmt::format("{:02x}", byte);
+        for (uint8_t byte : digest)
+            name += fmt::format("{:02x}", byte);
         image_.symbols[primary_[id]].name = unique(name);
     };
-    for (uint32_t i = 0; i < image_.sections.size(); i++) visit(i);
+    for (uint32_t i = 0; i < image_.sections.size(); i++)
+        visit(i);
 }
 
 // Forgets symbols that nothing defines or uses.
 void Builder::drop_unused() {
     std::vector<bool> used(image_.symbols.size());
     for (const Section& section : image_.sections) {
-        for (const Relocation& relocation : section.relocations) used[relocation.symbol] = true;
+        for (const Relocation& relocation : section.relocations)
+            used[relocation.symbol] = true;
     }
     std::vector<uint32_t> place(image_.symbols.size(), no_index);
     std::vector<Symbol> kept;

@@ -34,7 +34,8 @@ std::vector<uint8_t> read_file(const std::string& path) {
 
 void write_file(const std::string& path, const std::vector<uint8_t>& bytes, bool secret) {
     std::string temporary = path + ".tmp";
-    int fd = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, secret ? 0600 : 0644);
+    int fd =
+        open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, secret ? 0600 : 0644);
     if (fd < 0) fail("{}: {}", temporary, strerror(errno));
     size_t done = 0;
     while (done < bytes.size()) {
@@ -97,6 +98,15 @@ class Reader {
         if (elf_getshdrstrndx(elf_, &names_) != 0) bad("section names");
         size_t count = 0;
         if (elf_getshdrnum(elf_, &count) != 0) bad("section headers");
+        // libelf takes headers that lie past the end for absent ones.
+        size_t size = 0;
+        if (!elf_rawfile(elf_, &size)) bad("file contents");
+        if (count < 2 || header.e_shoff > size ||
+            (size - header.e_shoff) / sizeof(Elf64_Shdr) < count) {
+            fail("{}: truncated: {} bytes, section headers at {:#x}", object_.display(), size,
+                 header.e_shoff);
+        }
+        file_size_ = size;
         object_.sections.resize(count);
     }
 
@@ -117,6 +127,10 @@ class Reader {
             if (section.name.rfind(".debug_info", 0) == 0) object_.has_debug_info = true;
             if (header.sh_flags & SHF_COMPRESSED && header.sh_flags & SHF_ALLOC) {
                 fail("{}: {}: compressed allocated section", object_.display(), section.name);
+            }
+            if (header.sh_type != SHT_NOBITS &&
+                (header.sh_offset > file_size_ || header.sh_size > file_size_ - header.sh_offset)) {
+                fail("{}: {} lies past the end of the file", object_.display(), section.name);
             }
             bool wanted = (header.sh_flags & SHF_ALLOC) || section.name == ".comment";
             if (wanted && header.sh_type != SHT_NOBITS && header.sh_size != 0) {
@@ -204,14 +218,12 @@ class Reader {
             for (size_t k = 0; k < count; k++) {
                 GElf_Rela raw;
                 if (!gelf_getrela(data, static_cast<int>(k), &raw)) bad("relocation");
-                InputRelocation relocation{raw.r_offset,
-                                           static_cast<uint32_t>(GELF_R_TYPE(raw.r_info)),
-                                           static_cast<uint32_t>(GELF_R_SYM(raw.r_info)),
-                                           raw.r_addend};
+                InputRelocation relocation{
+                    raw.r_offset, static_cast<uint32_t>(GELF_R_TYPE(raw.r_info)),
+                    static_cast<uint32_t>(GELF_R_SYM(raw.r_info)), raw.r_addend};
                 if (relocation.symbol >= object_.symbols.size()) {
                     fail("{}: {}+{:#x}: relocation names symbol {} of {}", object_.display(),
-                         target.name, relocation.offset, relocation.symbol,
-                         object_.symbols.size());
+                         target.name, relocation.offset, relocation.symbol, object_.symbols.size());
                 }
                 target.relocations.push_back(relocation);
             }
@@ -265,6 +277,7 @@ class Reader {
     Elf* elf_;
     InputObject& object_;
     size_t names_ = 0;
+    size_t file_size_ = 0;
     size_t symbol_table_ = 0;
 };
 

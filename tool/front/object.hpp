@@ -51,8 +51,8 @@ struct InputGroup {
 
 struct InputObject {
     std::string path;
-    std::string member;  // name in the archive, or empty
-    std::string file;    // what its STT_FILE symbol says, else the file's own name
+    std::string member;                  // name in the archive, or empty
+    std::string file;                    // what its STT_FILE symbol says, else the file's own name
     std::vector<InputSection> sections;  // by ELF section index
     std::vector<InputSymbol> symbols;    // by ELF symbol index
     std::vector<InputGroup> groups;

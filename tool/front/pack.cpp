@@ -17,7 +17,8 @@ Image build_image(const std::vector<std::string>& paths, uint64_t xfrm) {
     return image;
 }
 
-std::vector<uint8_t> pack_objects(const std::vector<std::string>& paths, const PackOptions& options) {
+std::vector<uint8_t> pack_objects(const std::vector<std::string>& paths,
+                                  const PackOptions& options) {
     BundleInfo info;
     info.product = options.product;
     info.module = options.module;

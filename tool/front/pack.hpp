@@ -22,6 +22,7 @@ struct PackOptions {
 Image build_image(const std::vector<std::string>& paths, uint64_t xfrm = default_xfrm);
 
 // The bytes of a signed module bundle. Throws Error.
-std::vector<uint8_t> pack_objects(const std::vector<std::string>& paths, const PackOptions& options);
+std::vector<uint8_t> pack_objects(const std::vector<std::string>& paths,
+                                  const PackOptions& options);
 
 }  // namespace sgxdl::front

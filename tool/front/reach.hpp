@@ -13,7 +13,7 @@ struct Extent {
     std::vector<uint32_t> units;  // in image order
     uint64_t functions = 0;       // units with text
     uint64_t text_bytes = 0;
-    uint64_t data_bytes = 0;      // unit-owned tables included
+    uint64_t data_bytes = 0;  // unit-owned tables included
     uint64_t relocations = 0;
 };
 

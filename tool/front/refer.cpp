@@ -1,10 +1,10 @@
 // Rewrites the relocations of compiler output into those of normal form.
 //
-// Expressions are the psABI's (x86-64 psABI, table "Relocation Types"): S symbol, A addend, P place.
-// A PC-relative operand of an instruction is measured from the instruction's end, so its addend is
-// biased by the distance from the field to the end (-4 without, -5 with a one-byte immediate, ...);
-// only disassembly tells, and only with it can a section-relative reference be traced to the
-// string or function that it means.
+// Expressions are the psABI's (x86-64 psABI, table "Relocation Types"): S symbol, A addend, P
+// place. A PC-relative operand of an instruction is measured from the instruction's end, so its
+// addend is biased by the distance from the field to the end (-4 without, -5 with a one-byte
+// immediate, ...); only disassembly tells, and only with it can a section-relative reference be
+// traced to the string or function that it means.
 #include <elf.h>
 
 #include <algorithm>
@@ -52,10 +52,11 @@ Builder::Target Builder::locate(uint32_t section, const InputRelocation& raw, in
         auto global = globals_.find(symbol.name);
         if (global == globals_.end()) {
             if (definitions_.contains(symbol.name)) {
-                refuse(section, raw.offset, fmt::format("refers to {}, whose section is not loaded",
-                                                        symbol.name));
+                refuse(section, raw.offset,
+                       fmt::format("refers to {}, whose section is not loaded", symbol.name));
             }
-            return {Target::What::undefined, undefined_symbol(symbol), no_index, displacement, false};
+            return {Target::What::undefined, undefined_symbol(symbol), no_index, displacement,
+                    false};
         }
         const Symbol& definition = image_.symbols[global->second];
         return {Target::What::section, global->second, definition.section,
@@ -88,7 +89,8 @@ Builder::Target Builder::locate(uint32_t section, const InputRelocation& raw, in
                 target.offset = offset - static_cast<int64_t>(cut.begin);
             }
             return target;
-        case Place::What::literals: break;
+        case Place::What::literals:
+            break;
     }
     // A symbol names the piece it stands in; a section symbol names nothing, so the place decides.
     int64_t at = target.by_section ? offset : value;
@@ -97,7 +99,8 @@ Builder::Target Builder::locate(uint32_t section, const InputRelocation& raw, in
         refuse(section, raw.offset,
                fmt::format("refers to {}{:+#x}, outside of every constant there", home.name, at));
     }
-    auto next = std::upper_bound(place.pieces.begin(), place.pieces.end(), static_cast<uint64_t>(at));
+    auto next =
+        std::upper_bound(place.pieces.begin(), place.pieces.end(), static_cast<uint64_t>(at));
     uint64_t end = next == place.pieces.end() ? home.size : *next;
     uint64_t begin = *(next - 1);
     target.section = literal(home, begin, end);
@@ -147,14 +150,15 @@ Relocation Builder::refer_branch(uint32_t section, const InputRelocation& raw, c
     Target target = locate(section, raw, bias);
     if (target.what == Target::What::section &&
         image_.sections[target.section].kind != SectionKind::text) {
-        refuse(section, raw.offset, fmt::format("branches into {}",
-                                                image_.sections[target.section].name));
+        refuse(section, raw.offset,
+               fmt::format("branches into {}", image_.sections[target.section].name));
     }
     Relocation out = to_place(section, raw, R_X86_64_PC32, target, bias);
     if (image_.symbols[out.symbol].type == SymbolType::section) return out;
     if (out.addend != -4) {
-        refuse(section, raw.offset, fmt::format("branches to {}{:+#x}, not to its start",
-                                                image_.symbols[out.symbol].name, out.addend + 4));
+        refuse(section, raw.offset,
+               fmt::format("branches to {}{:+#x}, not to its start",
+                           image_.symbols[out.symbol].name, out.addend + 4));
     }
     out.type = R_X86_64_PLT32;
     return out;
@@ -196,12 +200,14 @@ Relocation Builder::refer_address(uint32_t section, const InputRelocation& raw, 
     switch (raw.type) {
         case R_X86_64_64:
         case R_X86_64_32:
-        case R_X86_64_32S: return to_place(section, raw, raw.type, locate(section, raw, 0), 0);
+        case R_X86_64_32S:
+            return to_place(section, raw, raw.type, locate(section, raw, 0), 0);
         case R_X86_64_PLT32:
             if (text) refuse(section, raw.offset, "R_X86_64_PLT32 outside of a branch");
             [[fallthrough]];
         case R_X86_64_PC32:
-        case R_X86_64_PC64: break;
+        case R_X86_64_PC64:
+            break;
         default:
             refuse(section, raw.offset,
                    fmt::format("{} ({}) is not supported", relocation_text(raw.type), raw.type));

@@ -21,7 +21,8 @@ void Builder::resolve_groups() {
                                    ? object.sections[signature.section].name
                                    : signature.name;
             if (winners.emplace(name, o).second) continue;
-            for (uint32_t member : group.members) discarded_[o][member] = true;
+            for (uint32_t member : group.members)
+                discarded_[o][member] = true;
         }
     }
 }

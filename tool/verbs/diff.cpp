@@ -1,7 +1,7 @@
 // sgxdl diff: two builds to a signed patch bundle.
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <fmt/format.h>
 #include <memory>
 
 #include <nlohmann/json.hpp>
@@ -43,7 +43,8 @@ json change_json(const diff::Change& change) {
         out["detail"] = change.detail;
     }
     for (const diff::LineNumber& line : change.lines) {
-        out["lines"].push_back({{"offset", line.offset}, {"old", line.old_line}, {"new", line.new_line}});
+        out["lines"].push_back(
+            {{"offset", line.offset}, {"old", line.old_line}, {"new", line.new_line}});
     }
     return out;
 }
@@ -74,13 +75,15 @@ void print_table(const diff::DiffResult& result, const Options& options, double 
         }
         fmt::print("{:<23} {:<40} {:>15}  {}\n", kind, change.name, bytes, why(change));
     }
-    for (const std::string& warning : result.warnings) fmt::print("warning: {}\n", warning);
-    fmt::print("{}: {} functions in the patch ({} bytes); it rebuilds {} functions, {} bytes of text "
-               "and {} of read-only data\n{} units compared, result checked against the new build, "
-               "in {:.0f} ms\ndigest {}\n",
-               options.output, result.changed.functions, result.changed.text_bytes,
-               result.closure.functions, result.closure.text_bytes, result.closure.data_bytes,
-               result.units_compared, ms, front::hex(result.digest));
+    for (const std::string& warning : result.warnings)
+        fmt::print("warning: {}\n", warning);
+    fmt::print(
+        "{}: {} functions in the patch ({} bytes); it rebuilds {} functions, {} bytes of text "
+        "and {} of read-only data\n{} units compared, result checked against the new build, "
+        "in {:.0f} ms\ndigest {}\n",
+        options.output, result.changed.functions, result.changed.text_bytes,
+        result.closure.functions, result.closure.text_bytes, result.closure.data_bytes,
+        result.units_compared, ms, front::hex(result.digest));
 }
 
 void run(Options& options) {
@@ -88,8 +91,8 @@ void run(Options& options) {
     options.diff.key = front::read_secret_key(options.key);
     diff::DiffResult result = diff::diff(options.diff);
     front::write_file(options.output, result.bundle);
-    double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
-                    .count();
+    double ms =
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
     if (!options.json) {
         print_table(result, options, ms);
         return;
@@ -103,7 +106,8 @@ void run(Options& options) {
              {"warnings", result.warnings},
              {"changes", json::array()},
              {"diff_ms", ms}};
-    for (const diff::Change& change : result.changes) out["changes"].push_back(change_json(change));
+    for (const diff::Change& change : result.changes)
+        out["changes"].push_back(change_json(change));
     fmt::print("{}\n", out.dump(2));
 }
 
@@ -117,7 +121,8 @@ void add_diff(CLI::App& app) {
                      "What the enclave has: the module bundle, then its patches in order")
         ->required()
         ->type_name("BUNDLE");
-    verb->add_option("--old", diff.old_objects, "All objects of the build that the base was made of")
+    verb->add_option("--old", diff.old_objects,
+                     "All objects of the build that the base was made of")
         ->required()
         ->type_name("FILE");
     verb->add_option("--new", diff.new_objects, "All objects of the build to lead to")
@@ -125,7 +130,8 @@ void add_diff(CLI::App& app) {
         ->type_name("FILE");
     verb->add_option("--key", options->key, "Vendor's secret key")->required();
     verb->add_option("--version", diff.version, "Version after the patch, for people")->required();
-    verb->add_option("--security-version", diff.security_version, "Security version after the patch")
+    verb->add_option("--security-version", diff.security_version,
+                     "Security version after the patch")
         ->capture_default_str();
     verb->add_flag("--allow-rollback", diff.allow_rollback, "Lets the operator undo this patch");
     verb->add_flag("--omit-line-only", diff.omit_line_only,

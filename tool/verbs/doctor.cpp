@@ -2,7 +2,6 @@
 //
 // CPUID is executed natively by this process (SDM volume 3D, "Intel SGX Resource Enumeration
 // Leaves": leaf 7 and leaf 0x12). Kernel side: Documentation/x86/sgx.rst; EDMM came with Linux 6.0.
-#include <CLI/CLI.hpp>
 #include <cpuid.h>
 #include <fcntl.h>
 #include <fmt/format.h>
@@ -11,6 +10,7 @@
 #include <sys/statvfs.h>
 #include <sys/utsname.h>
 #include <unistd.h>
+#include <CLI/CLI.hpp>
 
 #include <cerrno>
 #include <cstdio>
@@ -115,7 +115,7 @@ json system_state() {
     int major = 0;
     int minor = 0;
     sscanf(name.release, "%d.%d", &major, &minor);
-    struct statvfs dev{};
+    struct statvfs dev {};
     bool noexec = statvfs("/dev", &dev) == 0 && (dev.f_flag & ST_NOEXEC) != 0;
     long map_count = 0;
     std::ifstream("/proc/sys/vm/max_map_count") >> map_count;
@@ -144,45 +144,53 @@ void judge(json& out) {
         platform = sgx2 ? "sgx2" : "sgx1";
         w_xor_x = sgx2 ? "yes" : "no";
         if (!sgx2) {
-            advice.push_back("no SGX2 (processor or kernel before 6.0): loaded code lies in a "
-                             "region that is writable and executable");
+            advice.push_back(
+                "no SGX2 (processor or kernel before 6.0): loaded code lies in a "
+                "region that is writable and executable");
         }
         if (!mapping_ok) {
-            advice.push_back(fmt::format("writable and executable mappings are refused ({}): lift "
-                                         "MemoryDenyWriteExecute for the service",
-                                         system["writable_executable_mapping"].get<std::string>()));
+            advice.push_back(
+                fmt::format("writable and executable mappings are refused ({}): lift "
+                            "MemoryDenyWriteExecute for the service",
+                            system["writable_executable_mapping"].get<std::string>()));
         }
     } else if (mapping_ok && system["kernel_fsgsbase"].get<bool>()) {
         platform = "emulator";
         w_xor_x = "yes";
         advice.push_back("enclaves run on the emulator, which protects nothing from this machine");
     } else {
-        advice.push_back("neither SGX nor the emulator can run here (the emulator needs FSGSBASE "
-                         "and writable and executable shared mappings)");
+        advice.push_back(
+            "neither SGX nor the emulator can run here (the emulator needs FSGSBASE "
+            "and writable and executable shared mappings)");
     }
     if (device_ok && system["dev_noexec"].get<bool>()) {
-        advice.push_back("/dev is mounted noexec, so enclave pages cannot be executed: remount it "
-                         "with exec");
+        advice.push_back(
+            "/dev is mounted noexec, so enclave pages cannot be executed: remount it "
+            "with exec");
     }
     if (cpu["sgx"].get<bool>() && !device_ok) {
-        advice.push_back(fmt::format("the processor has SGX but {} says: {} (BIOS setting, kernel "
-                                     "configuration, or the sgx group)",
-                                     device, system["device"].get<std::string>()));
+        advice.push_back(
+            fmt::format("the processor has SGX but {} says: {} (BIOS setting, kernel "
+                        "configuration, or the sgx group)",
+                        device, system["device"].get<std::string>()));
     }
     out["platform"] = platform;
     out["w_xor_x"] = w_xor_x;
     out["advice"] = advice;
 }
 
-const char* yes(const json& value) { return value.get<bool>() ? "yes" : "no"; }
+const char* yes(const json& value) {
+    return value.get<bool>() ? "yes" : "no";
+}
 
 void print(const json& out) {
     const json& cpu = out["processor"];
     const json& system = out["system"];
     fmt::print("platform                  {}\nW^X of loaded code        {}\n",
                out["platform"].get<std::string>(), out["w_xor_x"].get<std::string>());
-    fmt::print("processor: SGX {}, SGX1 {}, SGX2 {}, launch control {}, FSGSBASE {}\n", yes(cpu["sgx"]),
-               yes(cpu["sgx1"]), yes(cpu["sgx2"]), yes(cpu["launch_control"]), yes(cpu["fsgsbase"]));
+    fmt::print("processor: SGX {}, SGX1 {}, SGX2 {}, launch control {}, FSGSBASE {}\n",
+               yes(cpu["sgx"]), yes(cpu["sgx1"]), yes(cpu["sgx2"]), yes(cpu["launch_control"]),
+               yes(cpu["fsgsbase"]));
     if (cpu["epc_bytes"].get<uint64_t>() != 0) {
         fmt::print("EPC                       {} MiB, XFRM {:#x}\n",
                    cpu["epc_bytes"].get<uint64_t>() >> 20, cpu["xfrm"].get<uint64_t>());
@@ -196,7 +204,8 @@ void print(const json& out) {
     fmt::print("vDSO enclave entry        {}\n", yes(system["vdso_sgx_enter_enclave"]));
     fmt::print("FSGSBASE for programs     {}\n", yes(system["kernel_fsgsbase"]));
     fmt::print("vm.max_map_count          {}\n", system["max_map_count"].get<long>());
-    for (const json& line : out["advice"]) fmt::print("note: {}\n", line.get<std::string>());
+    for (const json& line : out["advice"])
+        fmt::print("note: {}\n", line.get<std::string>());
 }
 
 void run(bool as_json) {

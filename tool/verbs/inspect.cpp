@@ -1,6 +1,6 @@
 // sgxdl inspect: what is in a bundle.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 #include <map>
 #include <memory>
 
@@ -81,22 +81,25 @@ void print_extent(const char* title, const json& extent) {
                extent["functions"].get<uint64_t>(), extent["units"].get<uint64_t>(),
                extent["text_bytes"].get<uint64_t>(), extent["data_bytes"].get<uint64_t>());
     if (!extent.contains("unit_names")) return;
-    for (const json& name : extent["unit_names"]) fmt::print("  {}\n", name.get<std::string>());
+    for (const json& name : extent["unit_names"])
+        fmt::print("  {}\n", name.get<std::string>());
 }
 
 void print_text(const json& out) {
-    fmt::print("kind              {}\nproduct           {}\nmodule            {}\n"
-               "version           {}\nsecurity version  {}\nrollback          {}\ndigest            {}\n",
-               out["kind"].get<std::string>(), out["product"].get<std::string>(),
-               out["module"].get<std::string>(), out["version"].get<std::string>(),
-               out["security_version"].get<uint64_t>(),
-               out["rollback_allowed"].get<bool>() ? "allowed" : "not allowed",
-               out["digest"].get<std::string>());
+    fmt::print(
+        "kind              {}\nproduct           {}\nmodule            {}\n"
+        "version           {}\nsecurity version  {}\nrollback          {}\ndigest            {}\n",
+        out["kind"].get<std::string>(), out["product"].get<std::string>(),
+        out["module"].get<std::string>(), out["version"].get<std::string>(),
+        out["security_version"].get<uint64_t>(),
+        out["rollback_allowed"].get<bool>() ? "allowed" : "not allowed",
+        out["digest"].get<std::string>());
     if (out.contains("predecessor")) {
         fmt::print("predecessor       {}\n", out["predecessor"].get<std::string>());
     }
     if (out.contains("signature_ok")) {
-        fmt::print("signature         {}\n", out["signature_ok"].get<bool>() ? "is the key's" : "BAD");
+        fmt::print("signature         {}\n",
+                   out["signature_ok"].get<bool>() ? "is the key's" : "BAD");
     } else {
         fmt::print("signature         not checked (give --key)\n");
     }
@@ -105,7 +108,8 @@ void print_text(const json& out) {
         fmt::print("  {:<24} {}\n", type, count.get<uint64_t>());
     }
     fmt::print("imports: {}\n", fmt::join(out["imports"].get<std::vector<std::string>>(), " "));
-    for (const json& name : out["removed"]) fmt::print("removed: {}\n", name.get<std::string>());
+    for (const json& name : out["removed"])
+        fmt::print("removed: {}\n", name.get<std::string>());
     if (out.contains("reach")) print_extent("reach", out["reach"]);
     if (out.contains("closure")) print_extent("closure", out["closure"]);
     if (!out.contains("unit_list")) return;
@@ -184,8 +188,9 @@ void add_inspect(CLI::App& app) {
         ->type_name("NAME");
     verb->add_flag("--units", options->units, "Lists every unit with its sections");
     verb->add_flag("--json", options->json, "Prints JSON");
-    verb->footer("Exit code 1 when the signature is not the key's.\n"
-                 "Example: sgxdl inspect sqlite.sgxm --key vendor.pub --reach sqlite3_open");
+    verb->footer(
+        "Exit code 1 when the signature is not the key's.\n"
+        "Example: sgxdl inspect sqlite.sgxm --key vendor.pub --reach sqlite3_open");
     verb->callback([options] { run(*options); });
 }
 

@@ -1,10 +1,10 @@
 // sgxdl keygen: makes the vendor's Ed25519 key pair.
-#include <CLI/CLI.hpp>
 #include <fmt/format.h>
+#include <CLI/CLI.hpp>
 #include <memory>
 
-#include <nlohmann/json.hpp>
 #include <unistd.h>
+#include <nlohmann/json.hpp>
 
 #include "tool/front/bundle.hpp"
 #include "tool/front/error.hpp"

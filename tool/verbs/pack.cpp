@@ -1,7 +1,7 @@
 // sgxdl pack: compiler output to a signed module bundle.
+#include <fmt/format.h>
 #include <CLI/CLI.hpp>
 #include <chrono>
-#include <fmt/format.h>
 #include <memory>
 
 #include <nlohmann/json.hpp>
@@ -42,21 +42,22 @@ void run(Options& options) {
             imports.push_back(symbol.name);
         }
     }
-    double ms = std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin)
-                    .count();
+    double ms =
+        std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
     std::string digest = front::hex(front::bundle_digest(header));
     if (options.json) {
-        nlohmann::json out{{"output", options.output},   {"digest", digest},
-                           {"bytes", bundle.size()},     {"units", image.units.size()},
-                           {"functions", all.functions}, {"text_bytes", all.text_bytes},
+        nlohmann::json out{{"output", options.output},     {"digest", digest},
+                           {"bytes", bundle.size()},       {"units", image.units.size()},
+                           {"functions", all.functions},   {"text_bytes", all.text_bytes},
                            {"data_bytes", all.data_bytes}, {"relocations", all.relocations},
-                           {"imports", imports},         {"pack_ms", ms}};
+                           {"imports", imports},           {"pack_ms", ms}};
         fmt::print("{}\n", out.dump(2));
     } else {
-        fmt::print("{}: {} functions, {} units, {} relocations, {} bytes of text, {} of data, "
-                   "{} imports, in {:.0f} ms\ndigest {}\n",
-                   options.output, all.functions, image.units.size(), all.relocations,
-                   all.text_bytes, all.data_bytes, imports.size(), ms, digest);
+        fmt::print(
+            "{}: {} functions, {} units, {} relocations, {} bytes of text, {} of data, "
+            "{} imports, in {:.0f} ms\ndigest {}\n",
+            options.output, all.functions, image.units.size(), all.relocations, all.text_bytes,
+            all.data_bytes, imports.size(), ms, digest);
     }
 }
 

@@ -8,6 +8,7 @@
 
 namespace sgxdl::tool {
 
+void add_doctor(CLI::App& app);
 void add_keygen(CLI::App& app);
 void add_pack(CLI::App& app);
 void add_diff(CLI::App& app);
