@@ -1,16 +1,19 @@
-// The host's half of the calls' marshalling. Part of sgxdl/host.hpp; not to be included alone.
+// The host's half of the calls' marshalling; sgxdl/host.hpp is made of it.
 //
 // The enclave reads and writes host memory in aligned 8-byte words: an input is handed over as it
 // is (reading the rest of its first and last word is harmless), an output that is not made of whole
 // aligned words goes through a buffer that is.
 #pragma once
 
-#include "sgxdl/host.hpp"
-
 #include <cstring>
+#include <span>
 #include <tuple>
 #include <type_traits>
 #include <utility>
+#include <vector>
+
+#include "enclave/interface/call.hpp"
+#include "host/call_outcome.hpp"
 
 namespace sgxdl::host::detail {
 
@@ -159,20 +162,3 @@ struct Server<Ocall<number, Answer<low, high>(P...), nested>> {
 };
 
 }  // namespace sgxdl::host::detail
-
-namespace sgxdl::host {
-
-template <class Call, class... Arguments>
-Reply<typename Call::Return> Enclave::call(Arguments&&... arguments) {
-    return detail::Caller<Call>::run(
-        [this](CallFrame& frame) { return enter(frame); },
-        [this](Status status, const CallFrame& frame) { return context_of(status, frame); },
-        std::forward<Arguments>(arguments)...);
-}
-
-template <class Call, class F>
-void Enclave::serve(F server) {
-    serve_raw(Call::id, detail::Server<Call>::wrap(std::move(server)));
-}
-
-}  // namespace sgxdl::host

@@ -33,49 +33,14 @@
 #include "enclave/interface/call.hpp"
 #include "enclave/interface/loader_calls.hpp"
 #include "enclave/interface/runtime_calls.hpp"
+#include "host/call_outcome.hpp"
+#include "host/marshal.hpp"
 
 namespace sgxdl::host {
 
 // An enclave could not be created, or a file is not what it should be. what() names what and where.
 struct Error : std::runtime_error {
     using std::runtime_error::runtime_error;
-};
-
-// Why an enclave died.
-struct Crash {
-    CrashKind kind = CrashKind::none;
-    uint64_t vector = 0;      // exception vector
-    uint64_t error_code = 0;  // of a page fault or general protection fault
-    uint64_t address = 0;     // of a page fault; offset in the enclave when inside
-    uint64_t rip = 0;         // offset in the enclave
-    uint64_t thread = 0;      // index
-    std::string text;
-    std::string message() const;  // all of it in one line
-};
-
-// The fixed text of a status, the loader's codes included.
-const char* status_text(Status status);
-
-// What a call came to. `value` is meaningful when the status is ok.
-struct CallOutcome {
-    Status status = Status::ok;
-    std::string context;  // where and what, when the status is not ok
-    explicit operator bool() const { return status == Status::ok; }
-    // Status and context in one line.
-    std::string message() const;
-};
-template <class R>
-struct Reply : CallOutcome {
-    R value{};
-};
-template <>
-struct Reply<void> : CallOutcome {};
-
-// A buffer that a call fills: `storage` is the caller's, `count` the elements that were written.
-template <class T>
-struct OutTo {
-    std::span<T> storage;
-    size_t count = 0;
 };
 
 // What is done while a bundle is loaded; called after every slice.
@@ -171,6 +136,19 @@ class Enclave {
     std::unique_ptr<Impl> impl_;
 };
 
-}  // namespace sgxdl::host
+// --- templates
 
-#include "host/marshal.hpp"
+template <class Call, class... Arguments>
+Reply<typename Call::Return> Enclave::call(Arguments&&... arguments) {
+    return detail::Caller<Call>::run(
+        [this](CallFrame& frame) { return enter(frame); },
+        [this](Status status, const CallFrame& frame) { return context_of(status, frame); },
+        std::forward<Arguments>(arguments)...);
+}
+
+template <class Call, class F>
+void Enclave::serve(F server) {
+    serve_raw(Call::id, detail::Server<Call>::wrap(std::move(server)));
+}
+
+}  // namespace sgxdl::host
