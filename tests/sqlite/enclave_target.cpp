@@ -14,9 +14,12 @@ class EnclaveTarget : public Target {
     explicit EnclaveTarget(const std::string& image) : enclave_(image) {}
 
     Change apply(const std::string& file, const std::vector<std::string>& names) override {
+        if (file.ends_with(".sgxp")) return change(enclave_.apply_patch(file));
         return change(enclave_.load_module(file, names));
     }
-    Change rollback(const std::string& module) override { return change(enclave_.rollback(module)); }
+    Change rollback(const std::string& module) override {
+        return change(enclave_.rollback(module));
+    }
     Change extend(const std::string& module, const std::vector<std::string>& names) override {
         return change(enclave_.extend(module, names));
     }
@@ -25,7 +28,8 @@ class EnclaveTarget : public Target {
         return change(enclave_.unload(module, names, force));
     }
     bool has_symbol(const std::string& module, const std::string& name) override {
-        return bool(enclave_.call<FindSymbol>(std::string_view(module), std::string_view(name)));
+        return bool(enclave_.call<FindSymbol>(std::string_view(module.c_str(), module.size() + 1),
+                                              std::string_view(name.c_str(), name.size() + 1)));
     }
     std::string start() override {
         try {
@@ -47,7 +51,8 @@ class EnclaveTarget : public Target {
         if (!info || !counters) throw std::runtime_error(info.message() + counters.message());
         // On the emulator its own EPCM is the witness, not the enclave's word.
         const sgxemu::EpcCount epc = sgxemu::epc_count(enclave_.descriptor());
-        return {.pages = epc.valid != 0 ? epc.valid : counters.value.pages_committed,
+        const uint64_t pages = epc.valid != 0 ? epc.valid : counters.value.pages_committed;
+        return {.pages = pages - counters.value.heap_pages - counters.value.record_pages,
                 .code_pages = epc.valid != 0 ? epc.executable : info.value.arena_pages_code,
                 .heap_blocks = counters.value.heap_live_blocks,
                 .stubs = info.value.stubs,

@@ -17,7 +17,7 @@ TEST(Stress, FixAppliedAndRolledBackUnderQueries) {
         ASSERT_TRUE(change.ok()) << file << ": " << change.error;
     }
     ASSERT_EQ(target->start(), "");
-    StressOptions options{.patch = bundle("patch-bc.sgxp"),
+    StressOptions options{.patch = bundle("patch-bc-short.sgxp"),
                           .expected_folder = SGXDL_SQLITE_EXPECTED};
     if (const char* rounds = std::getenv("SGXDL_STRESS_ROUNDS")) {
         options.rounds = static_cast<unsigned>(std::atoi(rounds));

@@ -13,7 +13,7 @@ namespace sgxdl::sqlite::test {
 
 // What must not grow with the number of patches.
 struct Footprint {
-    uint64_t pages = 0;        // present for loaded code and data, counted by the platform
+    uint64_t pages = 0;  // present, the heap's not counted; from the emulator's EPCM if it is one
     uint64_t code_pages = 0;   // of these, executable
     uint64_t heap_blocks = 0;  // in use
     uint64_t stubs = 0;
@@ -53,7 +53,8 @@ class Target {
     virtual Footprint footprint() = 0;
 };
 
-// A fresh target. Each test program is linked with one kind: enclave_target.cpp or hosted_target.cpp.
+// A fresh target. Each test program is linked with one kind: enclave_target.cpp or
+// hosted_target.cpp.
 std::unique_ptr<Target> make_target();
 
 }  // namespace sgxdl::sqlite::test

@@ -30,7 +30,8 @@ class EnclaveConnection : public Connection {
         : enclave_(enclave), number_(number) {
         std::vector<char> buffer(256);
         host::OutTo<char> text{buffer};
-        const auto reply = enclave_.call<Open>(number_, std::string_view(database), column_limit, text);
+        const auto reply =
+            enclave_.call<Open>(number_, std::string_view(database), column_limit, text);
         must("open", result_of(reply, buffer), buffer);
     }
     ~EnclaveConnection() override { enclave_.call<Close>(number_); }
