@@ -15,6 +15,7 @@ struct RuntimeCounters {
     uint64_t heap_live_bytes;  // handed out by malloc now, rounded to size classes
     uint64_t heap_live_blocks;
     uint64_t ecalls;  // completed
+    uint64_t record_pages;  // of the page manager's own records; they stay for life
 };
 
 // --- ecalls ------------------------------------------------------------------------------------

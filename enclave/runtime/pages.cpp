@@ -24,7 +24,8 @@ constexpr size_t max_record_pages = 4096;  // one byte per page: ELRANGE of up t
 
 SpinLock lock;
 bool record_present[max_record_pages];  // pages of the record itself that are committed
-std::atomic<uint64_t> committed_count{0}, set_aside_count{0}, accept_count{0}, trim_count{0};
+std::atomic<uint64_t> committed_count{0}, set_aside_count{0}, accept_count{0}, trim_count{0},
+    record_count{0};
 
 const sgx_secinfo rw_pending = {
     .flags = SGX_SECINFO_R | SGX_SECINFO_W | SGX_SECINFO_REG | SGX_SECINFO_PENDING, .reserved = {}};
@@ -69,6 +70,7 @@ bool have_record(size_t first, size_t n) {
         if (sgxdl_eaccept(&rw_pending, address) != SGX_SUCCESS) return false;
         record_present[page] = true;
         count(accept_count);
+        count(record_count);
     }
     return true;
 }
@@ -181,7 +183,8 @@ Counters counters() {
     return {committed_count.load(std::memory_order_relaxed),
             set_aside_count.load(std::memory_order_relaxed),
             accept_count.load(std::memory_order_relaxed),
-            trim_count.load(std::memory_order_relaxed)};
+            trim_count.load(std::memory_order_relaxed),
+            record_count.load(std::memory_order_relaxed)};
 }
 
 }  // namespace sgxdl::pages

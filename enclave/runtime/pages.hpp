@@ -32,7 +32,7 @@ enum class Status : uint8_t {
 };
 
 struct Counters {
-    uint64_t committed, set_aside, accepts, trims;
+    uint64_t committed, set_aside, accepts, trims, records;
 };
 
 // Makes `count` zeroed RW pages present. On error none of them is.

@@ -20,7 +20,8 @@ RuntimeCounters get_counters() {
             .heap_pages = h.pages,
             .heap_live_bytes = h.live_bytes,
             .heap_live_blocks = h.live_blocks,
-            .ecalls = ecalls_completed()};
+            .ecalls = ecalls_completed(),
+            .record_pages = p.records};
 }
 
 uint64_t trim_heap(uint64_t max_pages, bool everything) {
