@@ -168,10 +168,11 @@ enclave_code_entry:
     vzeroall
     jmp .Lleave
 
+    /* UD2; whoever resumes after it finds the segment bases as they are then. */
 .Lundefined:
     ud2
     movq $1, OP_RAX(%r14)
-    jmp .Lleave
+    jmp .Lbases
 
 .Lbreakpoint:
     int3

@@ -330,6 +330,9 @@ TEST(Exceptions, HandledAtCssaOneTheEnclaveGoesOn) {
     EXPECT_TRUE(enclave.enter(op, 0, SGX_ENCLU_ERESUME).exited());
     EXPECT_EQ(op.rax, 1u);
     EXPECT_EQ(op.done, 1u);
+    // On its own segment bases.
+    EXPECT_EQ(op.registers[0], enclave.at(14) + 0x800);
+    EXPECT_EQ(op.registers[1], enclave.at(14) + 0xc00);
 }
 
 TEST(Exceptions, SsaFramesRunOut) {

@@ -204,6 +204,18 @@ TEST(SealKey, PolicyDecidesWhoGetsTheSame) {
     EXPECT_NE(key_of(one, by_enclave), key_of(one, by_signer));
 }
 
+TEST(SealKey, SignerCountsOnlyIfThePolicySaysSo) {
+    Options options;
+    options.key_file = SGXEMU_OTHER_KEY;
+    TestEnclave one, other(options);
+    ASSERT_EQ(one.mrenclave, other.mrenclave);
+    const sgx_keyrequest by_signer = seal_request(SGX_KEYPOLICY_MRSIGNER);
+    EXPECT_NE(key_of(one, by_signer), key_of(other, by_signer));
+    EXPECT_EQ(key_of(one, seal_request(SGX_KEYPOLICY_MRENCLAVE)),
+              key_of(other, seal_request(SGX_KEYPOLICY_MRENCLAVE)));
+    EXPECT_EQ(key_of(one, seal_request(0)), key_of(other, seal_request(0)));
+}
+
 TEST(SealKey, OlderVersionsCannotGetNewerKeys) {
     TestEnclave enclave;
     sgx_keyrequest request = seal_request(SGX_KEYPOLICY_MRSIGNER);

@@ -109,9 +109,9 @@ sgx_sigstruct make_sigstruct(const Options& options, const std::array<uint8_t, 3
     return s;
 }
 
-void sign(sgx_sigstruct& s) {
-    std::FILE* file = std::fopen(SGXEMU_TEST_KEY, "r");
-    ASSERT_NE(file, nullptr) << SGXEMU_TEST_KEY;
+void sign(sgx_sigstruct& s, const char* key_file) {
+    std::FILE* file = std::fopen(key_file, "r");
+    ASSERT_NE(file, nullptr) << key_file;
     EVP_PKEY* key = PEM_read_PrivateKey(file, nullptr, nullptr, nullptr);
     std::fclose(file);
     ASSERT_NE(key, nullptr);
@@ -215,7 +215,7 @@ void TestEnclave::build(const Options& options) {
     mrenclave = measured.value();
     sgx_sigstruct sigstruct = make_sigstruct(options, mrenclave);
     if (options.before_signing) options.before_signing(sigstruct);
-    sign(sigstruct);
+    sign(sigstruct, options.key_file);
     if (options.after_signing) options.after_signing(sigstruct);
     sgx_enclave_init init{reinterpret_cast<uint64_t>(&sigstruct)};
     init_error = sgxemu::ioctl(fd, SGX_IOC_ENCLAVE_INIT, &init);

@@ -67,14 +67,15 @@ struct Options {
     // Changes the SIGSTRUCT before and after it is signed.
     std::function<void(sgx_sigstruct&)> before_signing = {};
     std::function<void(sgx_sigstruct&)> after_signing = {};
+    const char* key_file = SGXEMU_TEST_KEY;
     // The test looks at init_error itself.
     bool expect_refusal = false;
     // Changes the pages before they are added.
     std::function<void(std::vector<uint8_t>&)> edit_image = {};
 };
 
-// Signs: fills modulus, exponent, signature, q1, q2 from test_key.pem.
-void sign(sgx_sigstruct& sigstruct);
+// Signs: fills modulus, exponent, signature, q1, q2 with the key of a PEM file.
+void sign(sgx_sigstruct& sigstruct, const char* key_file = SGXEMU_TEST_KEY);
 
 // A SIGSTRUCT that fits the options and this measurement, unsigned.
 sgx_sigstruct make_sigstruct(const Options& options, const std::array<uint8_t, 32>& mrenclave);
