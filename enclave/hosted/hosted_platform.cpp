@@ -17,6 +17,7 @@ namespace sgxdl {
 namespace {
 
 std::atomic<uint64_t> fail_in{0};
+std::atomic<uint64_t> refused_releases{0};
 std::atomic<size_t> blocks{0};
 
 bool fails_now() {
@@ -103,6 +104,10 @@ Result<void> Platform::commit_copy(uintptr_t address, const void* source, size_t
 bool Platform::release(uintptr_t address, size_t count) {
     void* at = reinterpret_cast<void*>(address);
     committed_ -= count;
+    if (refused_releases.load(std::memory_order_relaxed) > 0) {
+        --refused_releases;
+        return false;
+    }
     return madvise(at, count * page_size, MADV_DONTNEED) == 0 &&
            mprotect(at, count * page_size, PROT_NONE) == 0;
 }
@@ -165,6 +170,10 @@ size_t Platform::heap_blocks() {
 }
 void Platform::fail_after(uint64_t operations) {
     fail_in = operations;
+}
+
+void Platform::refuse_releases(uint64_t count) {
+    refused_releases = count;
 }
 
 void platform_abort(const char* what, const char* file, int line) {

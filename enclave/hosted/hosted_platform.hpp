@@ -45,6 +45,8 @@ class Platform {
     static size_t heap_blocks();
     // The operation number n from now on (commits, staging and heap) fails once; 0: none does.
     static void fail_after(uint64_t operations);
+    // The next `count` releases fail: the system keeps the pages.
+    static void refuse_releases(uint64_t count);
     // Receives every log line; nullptr: none.
     void (*log_sink)(const char* line) = nullptr;
 

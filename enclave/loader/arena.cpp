@@ -37,14 +37,28 @@ void Arena::give(uintptr_t address, size_t count) {
     if (first < hint_) hint_ = first;
 }
 
+// Taken pages stay taken when they are released without being given back; the system may have kept
+// some of those.
+Result<void> Arena::check_usable(uintptr_t address, size_t count) {
+    const size_t first = index(address);
+    for (size_t i = first; i < first + count; ++i) {
+        if (pages_[i].state == Page::State::lost)
+            return make_error(Code::page_refused, "the system kept the page at %x",
+                              base_ + i * page_size);
+    }
+    return {};
+}
+
 Result<void> Arena::commit_data(uintptr_t address, size_t count) {
     if (count == 0) return {};
+    SGXDL_TRY(check_usable(address, count));
     SGXDL_TRY(platform_.commit_data(address, count));
     mark_committed(address, count, PageUse::data);
     return {};
 }
 
 Result<void> Arena::commit_copy(uintptr_t address, const void* source, size_t count, PageUse use) {
+    SGXDL_TRY(check_usable(address, count));
     SGXDL_TRY(platform_.commit_copy(address, source, count, use));
     mark_committed(address, count, use);
     return {};

@@ -51,6 +51,7 @@ class Arena {
         SGXDL_ASSERT(contains(address) && address % page_size == 0);
         return (address - base_) / page_size;
     }
+    Result<void> check_usable(uintptr_t address, size_t count);
     void mark_committed(uintptr_t address, size_t count, PageUse use);
     // Gives committed pages [first, first + count), all alike, back to the platform.
     void release_run(size_t first, size_t count, Page::State after);

@@ -6,7 +6,8 @@ Core::~Core() {
     for (Instance* instance : retired)
         free_instance(instance);
     for (Module* module : modules) {
-        for (Instance* instance : module->kept) free_instance(instance);
+        for (Instance* instance : module->kept)
+            free_instance(instance);
         for (Unit& unit : module->units) {
             if (unit.live) free_instance(unit.live);
             unit.live = nullptr;

@@ -77,7 +77,11 @@ uint32_t Generations::allot_stub() {
 }
 
 void Generations::take_back_stubs(uint32_t count, const Vec<uint32_t>& indices) {
-    const bool newest = unused_.empty() && stub_count_ - count == indices.size();
+    // True when they are exactly the newest there are; one from `unused_`, or one that somebody
+    // else allotted since, makes it false.
+    bool newest = unused_.empty() && stub_count_ - count == indices.size();
+    for (uint32_t index : indices)
+        newest &= index >= count;
     for (uint32_t index : indices) {
         // It may hold an address already; nobody has the stub, but nothing may dangle.
         for (Generation* g = current(); g; g = g->older) {
@@ -138,14 +142,14 @@ Result<bool> Generations::grow(Budget& budget) {
         }
         return true;
     };
-    // A pending table that is copied already grows along; one that is not will be copied later.
-    const bool copied = pending_ && pending_->pages == current()->pages;
+    // A pending table that is copied already grows along, ahead of the current one, so that it
+    // stays complete when a page is refused; one that is not copied yet will be.
+    if (pending_ && pending_->pages >= current()->pages) {
+        if (auto done = grow_table(*pending_); !done || !*done) return done;
+    }
     if (auto done = grow_table(trap_table_); !done || !*done) return done;
     for (Generation* g = current(); g; g = g->older) {
         if (auto done = grow_table(*g); !done || !*done) return done;
-    }
-    if (copied) {
-        if (auto done = grow_table(*pending_); !done || !*done) return done;
     }
     while (stub_pages_ * stubs_per_page < stub_count_) {
         if (budget.spent()) return false;

@@ -204,24 +204,28 @@ void* Loader::symbol(const char* module_name, const char* name) {
     ModuleSymbol& symbol = module->symbols[index];
     const Unit& unit = module->units[symbol.unit];
     if (!symbol.global || unit.removed || !unit.live || symbol.piece == none) return nullptr;
+    // The operation in flight ends it, and decided so because nobody had its address.
+    if (unit.mark == mark_dropped) return nullptr;
     if (!symbol.function) {
         return reinterpret_cast<void*>(
             address_in(*unit.live, unit.definition->bundle->pieces[symbol.piece], symbol.offset));
     }
-    if (symbol.stub == none) {
-        symbol.stub = core.generations.allot_stub();
-        if (symbol.stub == none) return nullptr;
+    const bool fresh = symbol.stub == none;
+    if (fresh) symbol.stub = core.generations.allot_stub();
+    if (symbol.stub == none) return nullptr;
+    // A stub that the operation in flight allotted may not be usable yet.
+    if (fresh || state_->operation) {
         Budget whole{INT64_MAX};
-        auto grown = core.generations.grow(whole);
-        if (!grown) {
+        if (auto grown = core.generations.grow(whole); !grown) {
             Vec<uint32_t> back;
-            if (back.push(symbol.stub))
-                core.generations.take_back_stubs(core.generations.stub_total(), back);
-            symbol.stub = none;
+            if (fresh && back.push(symbol.stub))
+                core.generations.take_back_stubs(symbol.stub, back);
+            if (fresh) symbol.stub = none;
             return nullptr;
         }
         core.fill_stub(*module, index);
     }
+    symbol.handed_out = true;
     return reinterpret_cast<void*>(core.generations.stub_address(symbol.stub));
 }
 

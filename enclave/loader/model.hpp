@@ -22,6 +22,8 @@ namespace sgxdl {
 
 inline constexpr uint32_t none = UINT32_MAX;
 inline constexpr uint64_t forever = UINT64_MAX;
+// Unit::mark.
+inline constexpr uint32_t mark_link = 1, mark_dropped = 2;
 
 struct Bundle;
 struct Module;
@@ -153,6 +155,7 @@ struct ModuleSymbol {
     uint64_t next_offset = 0;
     uintptr_t got = 0;  // its GOT slot, 0: none
     uint32_t stub = none;
+    bool handed_out = false;  // by symbol()
     bool function = false;
     bool global = false;
 };

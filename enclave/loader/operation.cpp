@@ -248,9 +248,11 @@ Operation::~Operation() {
                 slot_address(slot) = 0;
             Vec<uint32_t> stubs;
             (void)stubs.reserve(new_stubs_.size());
-            for (uint32_t symbol : new_stubs_) {
-                (void)stubs.push(module_->symbols[symbol].stub);
-                module_->symbols[symbol].stub = none;
+            for (uint32_t index : new_stubs_) {
+                ModuleSymbol& symbol = module_->symbols[index];
+                if (symbol.handed_out) continue;  // meanwhile; it stays
+                (void)stubs.push(symbol.stub);
+                symbol.stub = none;
             }
             core_.generations.take_back_stubs(stubs_before_, stubs);
         }

@@ -124,6 +124,7 @@ class Operation {
     Result<bool> flush(Budget& budget, Region& region, RegionKind kind, uint64_t until);
     uintptr_t& slot_address(const Slot& slot);
     void write_slot(const Slot& slot, uint8_t* bytes) const;
+    void back_fill();
     void publish_units(uint64_t number);
     void record_undo();
     bool stays_removed(const Unit& unit) const;

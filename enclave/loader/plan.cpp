@@ -8,10 +8,6 @@
 
 namespace sgxdl {
 
-namespace {
-constexpr uint32_t mark_link = 1, mark_dropped = 2;
-}  // namespace
-
 // --- the next state of the module ---------------------------------------------------------------
 
 Result<void> Operation::set_next(uint32_t index, const Definition* definition) {
@@ -54,13 +50,11 @@ bool Operation::same_content(const Definition& a, const Definition& b) const {
         if (p.offset != q.offset || p.type != q.type || p.addend != q.addend) return false;
         const Target& s = a.bundle->targets[p.symbol];
         const Target& t = b.bundle->targets[q.symbol];
-        const uint32_t to = target_unit(*a.bundle, s);
-        if (to != target_unit(*b.bundle, t)) return false;
-        // A module symbol and a section symbol may both name the start of a single section.
-        if (to == none ? s.kind != t.kind || s.index != t.index
-                       : s.kind == t.kind && s.kind == Target::Kind::symbol && s.index != t.index)
+        if (s.kind != t.kind) return false;
+        if (s.kind == Target::Kind::section
+                ? s.value != t.value || target_unit(*a.bundle, s) != target_unit(*b.bundle, t)
+                : s.index != t.index)
             return false;
-        if (s.kind == Target::Kind::section && s.value != t.value) return false;
     }
     return true;
 }
@@ -195,21 +189,15 @@ Result<bool> Operation::drop_removed(Budget&) {
         unit.mark = mark_dropped;
         if (!dropped_.push(index)) return make_error(Code::no_memory, "list of units");
     }
-    for (bool again = true; again;) {
-        again = false;
-        for (size_t i = 0; i < dropped_.size();) {
-            const uint32_t index = dropped_[i];
-            bool needed = false;
-            for (uint32_t e = reverse_first_[index]; e < reverse_first_[index + 1]; ++e)
-                needed |= module_->units[reverse_[e]].mark != mark_dropped;
-            if (!needed) {
-                ++i;
-                continue;
-            }
-            module_->units[index].mark = 0;
-            dropped_.remove_unordered(i);
-            again = true;
+    // Edges of removed functions do not count (see find_edges), so one look is enough.
+    for (size_t i = 0; i < dropped_.size();) {
+        const uint32_t index = dropped_[i];
+        if (reverse_first_[index] == reverse_first_[index + 1]) {
+            ++i;
+            continue;
         }
+        module_->units[index].mark = 0;
+        dropped_.remove_unordered(i);
     }
     return true;
 }

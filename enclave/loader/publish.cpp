@@ -32,13 +32,17 @@ Result<bool> Operation::reserve_records(Budget&) {
     return true;
 }
 
-// Stub slots of everything that was linked or ends. Nobody meets the pending table yet; slots of
-// live tables are set only where they hold the trap.
+// Stub slots of everything that was linked or ends. Nobody meets the pending table yet, nor a stub
+// that is new; live tables get nothing else before publish().
 Result<bool> Operation::fill_table(Budget& budget) {
     Generations& generations = core_.generations;
-    if (cursor_ == 0) {
-        for (uint32_t symbol : new_stubs_)
-            core_.fill_stub(*module_, symbol);
+    for (; cursor_ < new_stubs_.size(); ++cursor_) {
+        if (budget.spent()) return false;
+        budget.spend(Budget::record + static_cast<int64_t>(core_.retired.size()));
+        core_.fill_stub(*module_, new_stubs_[cursor_]);
+    }
+    if (!generations.pending()) return true;
+    if (cursor_ == new_stubs_.size()) {
         for (uint32_t index : dropped_) {
             const Definition& d = *module_->units[index].live->definition;
             for (uint32_t s = d.first_symbol; s != none;
@@ -49,10 +53,10 @@ Result<bool> Operation::fill_table(Budget& budget) {
             }
         }
     }
-    for (; cursor_ < link_.size(); ++cursor_) {
+    for (; cursor_ < new_stubs_.size() + link_.size(); ++cursor_) {
         if (budget.spent()) return false;
         budget.spend(Budget::record);
-        const Unit& unit = module_->units[link_[cursor_]];
+        const Unit& unit = module_->units[link_[cursor_ - new_stubs_.size()]];
         const Definition& d = *effective(unit);
         if (d.kind != UnitKind::text) continue;
         if (unit.live) {
@@ -71,16 +75,31 @@ Result<bool> Operation::fill_table(Budget& budget) {
             if (stub == none) continue;
             const uintptr_t address =
                 address_in(*unit.next, d.bundle->pieces[defined.piece], defined.offset);
-            if (generations.pending()) Generations::set(*generations.pending(), stub, address);
-            if (unit.live) continue;
-            // New here: back-fill the generations that are live already.
-            for (Generation* g = generations.current(); g; g = g->older) {
-                if (Generations::get(*g, stub) == generations.trap())
+            Generations::set(*generations.pending(), stub, address);
+        }
+    }
+    return true;
+}
+
+// Units that are new here get the stub slots of all live generations that hold the trap. Threads
+// may run them from now on, so this is past every failure.
+void Operation::back_fill() {
+    for (uint32_t index : link_) {
+        const Unit& unit = module_->units[index];
+        const Definition& d = *effective(unit);
+        if (unit.live || d.kind != UnitKind::text) continue;
+        for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
+            const DefinedSymbol& defined = d.bundle->symbols[s];
+            const uint32_t stub = module_->symbols[defined.id].stub;
+            if (stub == none) continue;
+            const uintptr_t address =
+                address_in(*unit.next, d.bundle->pieces[defined.piece], defined.offset);
+            for (Generation* g = core_.generations.current(); g; g = g->older) {
+                if (Generations::get(*g, stub) == core_.generations.trap())
                     Generations::set(*g, stub, address);
             }
         }
     }
-    return true;
 }
 
 void Operation::record_undo() {
@@ -235,6 +254,7 @@ void Operation::publish_units(uint64_t number) {
 
 Result<bool> Operation::publish(Budget&) {
     published_ = true;  // from here on nothing fails
+    back_fill();
     if (new_module_) {
         module_->names = std::move(bundle_->names);
         const bool room = core_.modules.push(module_);
