@@ -1,3 +1,4 @@
+// Building and signing the test enclave, and MRENCLAVE computed from the SDM alone.
 #include "tests/emulator/test_enclave.hpp"
 
 #include <gtest/gtest.h>
