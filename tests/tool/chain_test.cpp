@@ -1,6 +1,8 @@
 // Patches on top of patches, and what diff refuses about its inputs.
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "tests/tool/support.hpp"
 #include "tool/diff/compare.hpp"
 #include "tool/diff/diff.hpp"
@@ -127,6 +129,35 @@ TEST_F(Chain, OmittedLinesAreCaughtUp) {
     diff::ModuleState state = diff::open_state({module, patch1, patch2}, vendor_key().public_key);
     EXPECT_TRUE(state.omitted.empty());
     EXPECT_EQ(diff::equal_units(state.image, front::build_image({c})), std::vector<std::string>());
+}
+
+// Archives may hold members of one name; each has its own debug information.
+TEST_F(Chain, LinesAreProvenInArchives) {
+    auto archive = [&](const std::string& name, int shift, int factor) {
+        std::string one = build(name, source(shift, factor, 0));
+        std::string text;
+        for (int i = 0; i < 200 + shift; i++)
+            text += "// a line\n";
+        text +=
+            "extern volatile int reported;\n"
+            "int other(int x) { if (x == 5) reported = __LINE__; return x; }\n";
+        std::string two = build(name + "/two", text);
+        std::string file = (folder_.path() / name / "lib.a").string();
+        EXPECT_EQ(run(fmt::format("ar qcs {} {} {}", file, one, two)).status, 0);
+        return file;
+    };
+    std::string a = archive("a", 0, 2);
+    std::string b = archive("b", 5, 3);
+    std::string module = save("m.sgxm", front::pack_objects({a}, pack_options()));
+    auto wanted = options({module}, a, b);
+    wanted.omit_line_only = true;
+    diff::DiffResult result = diff::diff(wanted);
+    std::set<std::string> omitted;
+    for (const diff::Change& change : result.changes) {
+        if (change.kind == diff::ChangeKind::line_numbers_omitted) omitted.insert(change.name);
+    }
+    EXPECT_EQ(omitted, (std::set<std::string>{"check", "check2", "other"}));
+    EXPECT_EQ(result.changed.functions, 1u);
 }
 
 TEST_F(Chain, OldObjectsMustBeTheBasesBuild) {

@@ -241,6 +241,13 @@ void Differ::compare_text(uint32_t b, uint32_t base) {
             line_numbers_only(old_, old_unit, old_debug_, new_, b, new_debug_, options_.xfrm);
         line_only = !change.lines.empty();
     }
+    if (line_only && change.lines.empty()) {
+        for (const auto& line : state_.omitted) {
+            if (line.symbol != name) continue;
+            change.lines.push_back(
+                {line.section, line.offset, line.width, line.loaded, line.built});
+        }
+    }
     if (line_only) change.kind = ChangeKind::line_numbers;
     if (line_only && options_.omit_line_only && omit(b, base, change)) {
         change.kind = ChangeKind::line_numbers_omitted;
@@ -313,9 +320,16 @@ void Differ::compare() {
             compare_data(b, base);
         }
     }
+    auto symbols = front::defined_names(new_);
     for (uint32_t b = 0; b < new_.units.size(); b++) {
         SectionKind kind = unit_kind(new_, b);
         if (kind == SectionKind::literal || base_new_.b_to_a[b] != no_index) continue;
+        const std::string& name = new_.units[b].name;
+        bool global = new_.symbols[symbols.at(name)].binding != Binding::local;
+        if (global && std::find(removed_.begin(), removed_.end(), name) != removed_.end()) {
+            refusals_.push_back(fmt::format("{} becomes {}; under its name only one can be", name,
+                                            section_kind_text(kind)));
+        }
         include(b, {ChangeKind::added,
                     kind,
                     new_.units[b].name,

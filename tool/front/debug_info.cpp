@@ -34,6 +34,7 @@ class DebugReader {
         }
         dwfl_report_end(dwfl.get(), nullptr, nullptr);
         path_ = path;
+        twins_.clear();
         dwfl_getmodules(dwfl.get(), read_module, this, 0);
         if (!error_.empty()) throw Error(error_);
     }
@@ -57,11 +58,12 @@ class DebugReader {
     }
 
     void module(Dwfl_Module* module, const char* name) {
-        // libdwfl calls an archive's member "archive(member)" or by its member name alone.
+        // libdwfl calls an archive's member "archive:member".
         std::string display = name;
-        if (display != path_ && display.find('(') == std::string::npos) {
-            display = fmt::format("{}({})", path_, name);
+        if (display.starts_with(path_ + ":")) {
+            display = fmt::format("{}({})", path_, display.substr(path_.size() + 1));
         }
+        if (uint32_t twin = ++twins_[display]; twin > 1) display += fmt::format("#{}", twin);
         GElf_Addr bias = 0;
         Elf* elf = dwfl_module_getelf(module, &bias);
         if (!elf) fail("{}: {}", display, dwfl_errmsg(-1));
@@ -260,6 +262,7 @@ class DebugReader {
     DebugInfo& info_;
     bool everything_;
     std::string path_;
+    std::map<std::string, uint32_t> twins_;  // members of one name in the archive
     std::string error_;
     std::string function_;
     std::vector<Text> text_;

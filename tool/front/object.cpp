@@ -9,6 +9,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
+#include <map>
 #include <memory>
 
 #include "tool/front/error.hpp"
@@ -16,7 +17,9 @@
 namespace sgxdl::front {
 
 std::string InputObject::display() const {
-    return member.empty() ? path : fmt::format("{}({})", path, member);
+    if (member.empty()) return path;
+    std::string text = fmt::format("{}({})", path, member);
+    return twin == 1 ? text : fmt::format("{}#{}", text, twin);
 }
 
 std::vector<uint8_t> read_file(const std::string& path) {
@@ -282,10 +285,11 @@ class Reader {
 };
 
 void read_elf(Elf* elf, std::vector<InputObject>& objects, const std::string& path,
-              const std::string& member) {
+              const std::string& member, uint32_t twin) {
     InputObject object;
     object.path = path;
     object.member = member;
+    object.twin = twin;
     size_t size = 0;
     const char* raw = elf_rawfile(elf, &size);
     if (raw && size >= 4 && memcmp(raw, "BC\xC0\xDE", 4) == 0) {
@@ -300,6 +304,7 @@ void read_elf(Elf* elf, std::vector<InputObject>& objects, const std::string& pa
 void read_archive(Elf* archive, int fd, std::vector<InputObject>& objects,
                   const std::string& path) {
     Elf_Cmd command = ELF_C_READ_MMAP;
+    std::map<std::string, uint32_t> twins;
     while (true) {
         ElfHandle member(elf_begin(fd, command, archive));
         if (!member) break;
@@ -307,7 +312,7 @@ void read_archive(Elf* archive, int fd, std::vector<InputObject>& objects,
         if (!header) fail("{}: {}", path, elf_errmsg(elf_errno()));
         std::string name = header->ar_name ? header->ar_name : "";
         if (name != "/" && name != "//" && name != "/SYM64/") {
-            read_elf(member.get(), objects, path, name);
+            read_elf(member.get(), objects, path, name, ++twins[name]);
         }
         command = elf_next(member.get());
     }
@@ -332,7 +337,7 @@ std::vector<InputObject> read_objects(const std::vector<std::string>& paths) {
         if (elf_kind(elf.get()) == ELF_K_AR) {
             read_archive(elf.get(), fd, objects, path);
         } else {
-            read_elf(elf.get(), objects, path, "");
+            read_elf(elf.get(), objects, path, "", 1);
         }
     }
     if (objects.empty()) fail("no objects given");
@@ -345,7 +350,7 @@ InputObject read_object(const std::vector<uint8_t>& bytes, const std::string& na
     ElfHandle elf(elf_memory(copy.data(), copy.size()));
     if (!elf) fail("{}: {}", name, elf_errmsg(elf_errno()));
     std::vector<InputObject> objects;
-    read_elf(elf.get(), objects, name, "");
+    read_elf(elf.get(), objects, name, "", 1);
     return std::move(objects.front());
 }
 

@@ -52,12 +52,13 @@ struct InputGroup {
 struct InputObject {
     std::string path;
     std::string member;                  // name in the archive, or empty
+    uint32_t twin = 1;                   // counts members of the same name in one archive
     std::string file;                    // what its STT_FILE symbol says, else the file's own name
     std::vector<InputSection> sections;  // by ELF section index
     std::vector<InputSymbol> symbols;    // by ELF symbol index
     std::vector<InputGroup> groups;
     bool has_debug_info = false;
-    // "a/b.o", or "lib.a(b.o)".
+    // "a/b.o", "lib.a(b.o)", or "lib.a(b.o)#2" for a second member of that name.
     std::string display() const;
 };
 

@@ -1,0 +1,3 @@
+const int level = 4;
+const int *where = &level;
+int entry(void) { return *where; }
