@@ -53,6 +53,7 @@ target_compile_options(sgxdl_enclave_options INTERFACE
     -fPIE -fvisibility=hidden -ffunction-sections -fdata-sections
     -fno-asynchronous-unwind-tables -fno-plt -fcf-protection=none
     $<$<COMPILE_LANGUAGE:C,CXX>:-fstack-protector-strong>
+    $<$<COMPILE_LANGUAGE:C,CXX>:-fstack-clash-protection>
     -mno-avx512f
     $<$<COMPILE_LANGUAGE:C,CXX>:-nostdinc>
     $<$<COMPILE_LANGUAGE:CXX>:-fno-exceptions>

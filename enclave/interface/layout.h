@@ -9,8 +9,8 @@
  *   records_offset    the page manager's own records: dynamic, RW
  *   heap_offset       dynamic, RW
  *
- * A thread's block, ascending. Pages called "absent" are never added and never accepted, so a
- * stack that overflows faults:
+ * A thread's block, ascending. Pages called "absent" (SGXDL_GUARD_PAGES each) are never added and
+ * never accepted, so a stack that overflows faults:
  *   absent | stack (stack_pages) | absent | exception stack | thread area | SSA[0] | SSA[1] | TCS
  *
  * TCS, SSA: SDM volume 3D, 37.8 and 37.9. FS is the thread area, GS starts at void_offset. */
@@ -19,19 +19,21 @@
 
 #define SGXDL_PAGE_SIZE 4096
 #define SGXDL_EXCEPTION_STACK_PAGES 4
-#define SGXDL_SSA_COUNT 2 /* slot 1 is for the exception handler; a fault in it is the end */
+#define SGXDL_GUARD_PAGES 16 /* more than a frame of code that does not probe its stack */
+#define SGXDL_SSA_COUNT 2    /* slot 1 is for the exception handler; a fault in it is the end */
 #define SGXDL_SSA_FRAME_PAGES 1
 #define SGXDL_MAX_THREADS 64
 
 /* From the thread area (FS). */
 #define SGXDL_EXCEPTION_STACK_TOP 0
-#define SGXDL_STACK_TOP (-(SGXDL_EXCEPTION_STACK_PAGES + 1) * SGXDL_PAGE_SIZE)
+#define SGXDL_STACK_TOP (-(SGXDL_EXCEPTION_STACK_PAGES + SGXDL_GUARD_PAGES) * SGXDL_PAGE_SIZE)
 #define SGXDL_SSA0 SGXDL_PAGE_SIZE
 #define SGXDL_SSA1 (2 * SGXDL_PAGE_SIZE)
 #define SGXDL_TCS (3 * SGXDL_PAGE_SIZE)
 
 /* Pages of a block besides the stack. */
-#define SGXDL_THREAD_BLOCK_EXTRA_PAGES (1 + 1 + SGXDL_EXCEPTION_STACK_PAGES + 1 + 2 + 1)
+#define SGXDL_THREAD_BLOCK_EXTRA_PAGES \
+    (2 * SGXDL_GUARD_PAGES + SGXDL_EXCEPTION_STACK_PAGES + 1 + SGXDL_SSA_COUNT + 1)
 
 /* Bytes reserved at void_offset: a jump through GS with any stub index falls in. */
 #define SGXDL_VOID_SIZE (8 * 1024 * 1024)

@@ -57,7 +57,6 @@ void run_ecall(const HostWords& frame) {
             }
         }
     } else {
-        result.context[sizeof(result.context) - 1] = '\0';
         frame.copy_out(offsetof(CallFrame, context) / 8, result.context, sizeof(result.context));
     }
     completed.fetch_add(1, std::memory_order_relaxed);  // a statistic: orders nothing
@@ -96,12 +95,47 @@ __attribute__((noinline)) void enter(uint64_t entry, const HostWords& area, Host
 
 }  // namespace
 
-void set_context(CallResult& result, const char* text) {
+namespace detail {
+
+Status HeldBytes::take_input(const uint64_t* slots, size_t element, size_t max) {
+    if (slots[1] > max) return Status::buffer_too_large;
+    const size_t count = slots[1];
+    if (count == 0) return Status::ok;
+    data_ = malloc(count * element);
+    if (data_ == nullptr) return Status::no_memory;
+    if (!copy_from_host(data_, slots[0], count * element)) return Status::bad_buffer;
+    count_ = count;
+    return Status::ok;
+}
+
+Status HeldBytes::take_output(const uint64_t* slots, size_t element, size_t max) {
+    const size_t count = slots[1] < max ? slots[1] : max;
+    if (count == 0) return Status::ok;
+    // The host's buffer is written in whole words: it must hold them.
+    if (!HostWords::check(slots[0], (count * element + 7) / 8, host_)) return Status::bad_buffer;
+    data_ = calloc(count, element);
+    if (data_ == nullptr) return Status::no_memory;
+    count_ = count;
+    return Status::ok;
+}
+
+void HeldBytes::give_output(CallResult& result, size_t slot, size_t element, size_t count) {
+    if (count > count_) count = count_;
+    if (count != 0) host_.copy_out(0, data_, count * element);
+    result.counts[slot + 1] = count;
+    result.count_slots |= uint64_t{1} << (slot + 1);
+}
+
+void fail(CallResult& result, const Error& error) {
+    result.status = static_cast<Status>(error.code);
     size_t i = 0;
-    for (; text[i] != '\0' && i + 1 < sizeof(result.context); ++i)
-        result.context[i] = text[i];
+    for (; error.context[i] != '\0' && i + 1 < sizeof(result.context); ++i) {
+        result.context[i] = error.context[i];
+    }
     result.context[i] = '\0';
 }
+
+}  // namespace detail
 
 bool register_ecalls(std::span<const EcallRow> table, uint32_t first, uint32_t last) {
     for (const EcallRow& row : table) {

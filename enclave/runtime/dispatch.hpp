@@ -36,8 +36,6 @@ struct CallResult {
     char context[max_context_words * 8] = {};
 };
 
-void set_context(CallResult& result, const char* text);
-
 struct EcallRow {
     uint64_t id;
     uint32_t slots;
@@ -66,21 +64,37 @@ struct Held {
     void give(CallResult&, size_t) {}
 };
 
+// A buffer in enclave memory for the length of the call, whatever its elements are.
+class HeldBytes {
+ public:
+    HeldBytes() = default;
+    ~HeldBytes() { free(data_); }
+    HeldBytes(const HeldBytes&) = delete;
+
+    // Copies an input of slots[1] elements at slots[0] in.
+    Status take_input(const uint64_t* slots, size_t element, size_t max);
+    // Makes zeroed room for an output of at most slots[1] elements that goes to slots[0].
+    Status take_output(const uint64_t* slots, size_t element, size_t max);
+    // Copies `count` elements of the output out, at most as many as there is room for.
+    void give_output(CallResult& result, size_t slot, size_t element, size_t count);
+
+    void* data() const { return data_; }
+    size_t count() const { return count_; }
+
+ private:
+    void* data_ = nullptr;
+    size_t count_ = 0;  // elements
+    HostWords host_;    // of an output
+};
+
 template <class T, size_t max>
 struct Held<In<T, max>> {
-    T* data = nullptr;
-    size_t count = 0;
+    HeldBytes bytes;
     std::span<const T> view;
-    ~Held() { free(data); }
     Status take(const uint64_t* slots, size_t) {
-        if (slots[1] > max) return Status::buffer_too_large;
-        count = slots[1];
-        if (count == 0) return Status::ok;
-        data = static_cast<T*>(malloc(count * sizeof(T)));
-        if (data == nullptr) return Status::no_memory;
-        if (!copy_from_host(data, slots[0], count * sizeof(T))) return Status::bad_buffer;
-        view = {data, count};
-        return Status::ok;
+        const Status status = bytes.take_input(slots, sizeof(T), max);
+        view = {static_cast<const T*>(bytes.data()), bytes.count()};
+        return status;
     }
     std::span<const T>& argument() { return view; }
     void give(CallResult&, size_t) {}
@@ -88,27 +102,16 @@ struct Held<In<T, max>> {
 
 template <class T, size_t max>
 struct Held<Out<T, max>> {
+    HeldBytes bytes;
     OutBuffer<T> buffer;
-    HostWords host;
-    ~Held() { free(buffer.storage.data()); }
     Status take(const uint64_t* slots, size_t) {
-        const size_t count = slots[1] < max ? slots[1] : max;
-        if (count == 0) return Status::ok;
-        // The host's buffer is written in whole words: it must hold them.
-        if (!HostWords::check(slots[0], (count * sizeof(T) + 7) / 8, host))
-            return Status::bad_buffer;
-        T* data = static_cast<T*>(calloc(count, sizeof(T)));
-        if (data == nullptr) return Status::no_memory;
-        buffer.storage = {data, count};
-        return Status::ok;
+        const Status status = bytes.take_output(slots, sizeof(T), max);
+        buffer.storage = {static_cast<T*>(bytes.data()), bytes.count()};
+        return status;
     }
     OutBuffer<T>& argument() { return buffer; }
     void give(CallResult& result, size_t slot) {
-        const size_t count =
-            buffer.count < buffer.storage.size() ? buffer.count : buffer.storage.size();
-        if (count != 0) host.copy_out(0, buffer.storage.data(), count * sizeof(T));
-        result.counts[slot + 1] = count;
-        result.count_slots |= uint64_t{1} << (slot + 1);
+        bytes.give_output(result, slot, sizeof(T), buffer.count);
     }
 };
 
@@ -124,10 +127,8 @@ struct IsResult : std::false_type {};
 template <class R>
 struct IsResult<Result<R>> : std::true_type {};
 
-inline void fail(CallResult& result, const Error& error) {
-    result.status = static_cast<Status>(error.code);
-    set_context(result, error.context);
-}
+// Keeps an error: code and context.
+void fail(CallResult& result, const Error& error);
 
 // Calls the handler and keeps what it returns.
 template <class Declared, auto handler, class... Arguments>

@@ -14,6 +14,7 @@
 #include "enclave/runtime/crash.hpp"
 #include "enclave/runtime/heap.hpp"
 #include "enclave/runtime/image.hpp"
+#include "enclave/runtime/lock.hpp"
 #include "enclave/runtime/runtime.hpp"
 #include "enclave/runtime/thread.hpp"
 
@@ -110,9 +111,10 @@ __attribute__((no_stack_protector)) bool start_thread() {
         return good;
     }
     // Another thread is at it; whether it is scheduled is up to the host.
-    while ((seen = state.load(std::memory_order_acquire)) == starting) {
+    for (uint32_t attempt = 0; (seen = state.load(std::memory_order_acquire)) == starting;
+         ++attempt) {
         if (enclave_is_dead()) return false;
-        __builtin_ia32_pause();
+        yield_to_host(attempt);
     }
     if (seen != started) return false;
     set_up_thread();

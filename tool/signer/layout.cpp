@@ -37,9 +37,9 @@ std::vector<uint8_t> page_with(const Structure& structure, uint64_t at) {
 void add_thread(EnclaveLayout& layout, uint32_t index, uint64_t entry) {
     const sgxdl_image_info& info = layout.info;
     const uint64_t block = info.threads_offset + index * layout.tcs_stride;
-    const uint64_t stack = block + page;
+    const uint64_t stack = block + SGXDL_GUARD_PAGES * page;
     const uint64_t stack_size = info.stack_pages * page;
-    const uint64_t exception_stack = stack + stack_size + page;
+    const uint64_t exception_stack = stack + stack_size + SGXDL_GUARD_PAGES * page;
     const uint64_t area = exception_stack + SGXDL_EXCEPTION_STACK_PAGES * page;
     layout.runs.push_back({stack, stack_size, read_write, {}});
     layout.runs.push_back({exception_stack, area - exception_stack, read_write, {}});
