@@ -1,7 +1,5 @@
 // Ecalls: entering the enclave, serving its ocalls, and exceptions in between.
 
-#include <sched.h>
-
 #include "host/enclave_impl.hpp"
 #include "sgxdl/arch/sgx.h"
 
@@ -71,33 +69,43 @@ Status Enclave::Impl::enter(CallFrame& frame) {
     return status;
 }
 
-// Leaves the loop only with the enclave's answer or its death. Exit reasons are set to none before
-// each entry, so that an old one is never taken for an answer.
+namespace {
+
+void note_exception(CrashReport& report, const sgx_enclave_run& state) {
+    report = {};
+    report.kind = static_cast<uint64_t>(CrashKind::exception);
+    report.vector = state.exception_vector;
+    report.error_code = state.exception_error_code;
+    report.address = state.exception_addr;
+}
+
+}  // namespace
+
+// Leaves the loop only with the enclave's answer or its death. The exit reason is set to none
+// before each entry, so that an old one is never taken for an answer.
 Status Enclave::Impl::run(Slot& slot, CallFrame& frame) {
     HostArea& area = slot.area;
     Entry entry = Entry::ecall;
     unsigned function = SGX_ENCLU_EENTER;
+    CrashReport exception = {};  // the last one, as the host saw it
     const vdso_sgx_enter_enclave_t vdso = device->enter();
-    // The enclave writes these behind the compiler's back.
-    volatile uint64_t& exit_reason = area.exit_reason;
     for (;;) {
         sgx_enclave_run state = {};
         state.tcs = slot.tcs;
-        exit_reason = static_cast<uint64_t>(Exit::none);
-        const int error =
-            sgxdl_host_enter(static_cast<uint64_t>(entry), reinterpret_cast<uint64_t>(&area),
-                             reinterpret_cast<uint64_t>(&frame), function, &state, vdso);
-        if (error != 0) return Status::enter_failed;
+        area.exit_reason = static_cast<uint64_t>(Exit::none);
+        if (sgxdl_host_enter(static_cast<uint64_t>(entry), reinterpret_cast<uint64_t>(&area),
+                             reinterpret_cast<uint64_t>(&frame), function, &state, vdso) != 0) {
+            return Status::enter_failed;
+        }
         if (state.function != SGX_ENCLU_EEXIT) {
-            // An exception. At EENTER itself: the enclave cannot be entered. Inside: it decides.
-            if (state.function == SGX_ENCLU_EENTER || entry == Entry::exception) {
-                if (entry != Entry::exception) return Status::enter_failed;
-                CrashReport report = {};
-                report.kind = static_cast<uint64_t>(CrashKind::exception);
-                report.vector = state.exception_vector;
-                report.error_code = state.exception_error_code;
-                report.address = state.exception_addr;
-                note_crash(report);
+            note_exception(exception, state);
+            // At EENTER itself: there is no such enclave any more, or never was.
+            if (state.function == SGX_ENCLU_EENTER && entry != Entry::exception) {
+                return Status::enter_failed;
+            }
+            if (entry == Entry::exception) {
+                // In the handler, or the handler cannot be entered: nobody is left to ask.
+                note_crash(exception);
                 return Status::crashed;
             }
             entry = Entry::exception;
@@ -105,11 +113,11 @@ Status Enclave::Impl::run(Slot& slot, CallFrame& frame) {
             continue;
         }
         function = SGX_ENCLU_EENTER;
-        switch (static_cast<Exit>(exit_reason)) {
+        switch (static_cast<Exit>(area.exit_reason)) {
             case Exit::done:
                 return static_cast<Status>(frame.status);
             case Exit::ocall:
-                static_cast<volatile int64_t&>(area.ocall.result) = serve_one(slot);
+                area.ocall.result = serve_one(slot);
                 entry = Entry::ocall_return;
                 break;
             case Exit::resume:
@@ -121,12 +129,10 @@ Status Enclave::Impl::run(Slot& slot, CallFrame& frame) {
                 note_crash(area.crash);
                 return Status::crashed;
             case Exit::refused:
-                if (entry == Entry::exception) {
-                    // The fault was none that the processor recorded for the enclave, so it was
-                    // not its own: it is lost.
-                    return Status::enter_failed;
-                }
-                return static_cast<Status>(area.refusal);
+                if (entry != Entry::exception) return static_cast<Status>(area.refusal);
+                // A fault that the processor did not record for the enclave: it cannot go on.
+                note_crash(exception);
+                return Status::crashed;
             default:
                 return Status::enter_failed;
         }
@@ -135,9 +141,7 @@ Status Enclave::Impl::run(Slot& slot, CallFrame& frame) {
 
 int64_t Enclave::Impl::serve_one(Slot& slot) {
     // Copied: a nested ecall makes its own ocalls in the same place.
-    const OcallFrame frame = const_cast<const volatile OcallFrame&>(slot.area.ocall).id != 0
-                                 ? slot.area.ocall
-                                 : OcallFrame{};
+    const OcallFrame frame = slot.area.ocall;
     const uint32_t number = static_cast<uint32_t>(frame.id);
     if (number >= max_call || servers[number].id != frame.id || !servers[number].server) {
         return INT64_MIN;  // outside of every declared range: the enclave's caller gets an error

@@ -40,15 +40,6 @@ Enclave::Impl::Impl(const std::string& image_path, EnclaveOptions chosen)
         std::chrono::duration<double, std::milli>(std::chrono::steady_clock::now() - begin).count();
 }
 
-Enclave::Impl::~Impl() {
-    {
-        std::lock_guard guard(housekeeping_lock);
-        stop = true;
-    }
-    housekeeping_wake.notify_all();
-    if (housekeeper.joinable()) housekeeper.join();
-}
-
 void Enclave::Impl::note_crash(const CrashReport& report) {
     Crash noted;
     noted.kind = static_cast<CrashKind>(report.kind);
@@ -69,7 +60,9 @@ Enclave::Enclave(const std::string& image_path, EnclaveOptions options)
     if (impl_->options.housekeeping) impl_->start_housekeeping(*this);
 }
 
-Enclave::~Enclave() = default;
+Enclave::~Enclave() {
+    impl_->stop_housekeeping();  // it makes ecalls: before anything of the enclave goes
+}
 
 const std::string& Enclave::platform() const {
     return impl_->platform;

@@ -45,13 +45,13 @@ class Mapping {
 
 struct Enclave::Impl {
     explicit Impl(const std::string& image_path, EnclaveOptions options);
-    ~Impl();
 
     // One ecall on the calling thread.
     Status enter(CallFrame& frame);
     void serve_built_in();
     void note_crash(const CrashReport& report);
     void start_housekeeping(Enclave& enclave);
+    void stop_housekeeping();
     // New work for the housekeeping thread.
     void poke();
 

@@ -180,6 +180,20 @@ std::vector<WireModuleInfo> Enclave::modules() {
     }
 }
 
+namespace {
+
+// In short runs: while the driver removes pages every processor that is in the enclave is
+// interrupted for each of them.
+void give_heap_back(Enclave& enclave, HeapTrim what) {
+    for (;;) {
+        const Reply<uint64_t> given = enclave.call<TrimHeap>(16u, what);
+        if (!given || given.value == 0) return;
+        sched_yield();
+    }
+}
+
+}  // namespace
+
 uint64_t tidy_up(Enclave& enclave, bool everything) {
     // Freed code first: what it leaves in the heap is then given back too.
     for (;;) {
@@ -188,11 +202,7 @@ uint64_t tidy_up(Enclave& enclave, bool everything) {
         if (!more.value) break;
         sched_yield();
     }
-    for (;;) {
-        const Reply<uint64_t> given = enclave.call<TrimHeap>(everything ? 4096u : 16u, everything);
-        if (!given || given.value == 0) break;
-        sched_yield();
-    }
+    give_heap_back(enclave, everything ? HeapTrim::everything : HeapTrim::idle);
     const Reply<WireLoaderInfo> info = enclave.info();
     // Generations that a running call still needs: look again later.
     return info && info.value.generations_live > 1 ? 2000 : 0;
@@ -208,6 +218,15 @@ void Enclave::Impl::poke() {
         work = true;
     }
     housekeeping_wake.notify_one();
+}
+
+void Enclave::Impl::stop_housekeeping() {
+    {
+        std::lock_guard guard(housekeeping_lock);
+        stop = true;
+    }
+    housekeeping_wake.notify_all();
+    if (housekeeper.joinable()) housekeeper.join();
 }
 
 void Enclave::Impl::start_housekeeping(Enclave& enclave) {
@@ -227,7 +246,8 @@ void Enclave::Impl::start_housekeeping(Enclave& enclave) {
                 if (asked || next < idle) {
                     again = tidy_up(enclave, false);
                 } else if (started.load(std::memory_order_relaxed)) {
-                    (void)enclave.call<TrimHeap>(16u, false);
+                    give_heap_back(enclave, HeapTrim::idle);
+                    (void)enclave.call<TrimHeap>(0u, HeapTrim::new_interval);
                 }
             }
             next = again != 0 ? std::chrono::microseconds(again) : std::chrono::microseconds(idle);

@@ -14,16 +14,19 @@ struct RuntimeCounters {
     uint64_t heap_pages;       // committed for the heap
     uint64_t heap_live_bytes;  // handed out by malloc now, rounded to size classes
     uint64_t heap_live_blocks;
-    uint64_t ecalls;  // completed
+    uint64_t ecalls;        // completed
     uint64_t record_pages;  // of the page manager's own records; they stay for life
 };
 
 // --- ecalls ------------------------------------------------------------------------------------
 using GetCounters = Ecall<1, RuntimeCounters(), Pin::no>;
 // Gives unused heap pages back to the OS, at most `max_pages`; returns the count given back.
-// Without `everything` only what was not needed since the last such call: heap that comes and goes
-// stays.
-using TrimHeap = Ecall<2, uint64_t(uint64_t max_pages, bool everything), Pin::no>;
+enum class HeapTrim : uint32_t {
+    idle,          // only what was not needed at any time since the interval began
+    everything,    // all that is unused now
+    new_interval,  // nothing: begins a new interval
+};
+using TrimHeap = Ecall<2, uint64_t(uint64_t max_pages, HeapTrim what), Pin::no>;
 
 // --- ocalls ------------------------------------------------------------------------------------
 using Yield = Ocall<1, Answer<0, 0>()>;

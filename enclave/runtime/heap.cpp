@@ -65,7 +65,7 @@ uintptr_t window;  // address of unit 0
 uint32_t unit_count;
 uint32_t first_maybe_free;  // no unit below is absent or pooled
 uint32_t pooled;            // units committed and unused
-uint32_t pooled_least;      // the least of that since the last trim
+uint32_t pooled_least;      // the least of that since the interval began
 std::atomic<uint64_t> pages_committed{0}, large_bytes{0}, large_blocks{0};
 
 uintptr_t address_of(uint32_t unit) {
@@ -293,6 +293,7 @@ size_t trim(size_t max_pages, bool everything) {
             if (units[i].use != Use::pooled) continue;
             units[i].use = Use::unusable;  // ours while the lock is not held
             --pooled;
+            if (pooled_least != 0) --pooled_least;
         }
         const bool clean = pages::release(address_of(i), unit_pages);
         LockGuard pool(pool_lock);
@@ -302,9 +303,12 @@ size_t trim(size_t max_pages, bool everything) {
         if (i < first_maybe_free) first_maybe_free = i;
         given += unit_pages;
     }
+    return given;
+}
+
+void begin_interval() {
     LockGuard pool(pool_lock);
     pooled_least = pooled;
-    return given;
 }
 
 Counters counters() {

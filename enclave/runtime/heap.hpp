@@ -29,8 +29,10 @@ void release(void* block);
 size_t usable_size(const void* block);
 
 // Gives at most `max_pages` pages of unused units back to the OS. Returns how many it gave. Without
-// `everything` it keeps as many as were in use at some time since it was last asked.
+// `everything` only units that were unused all the time since the interval began: memory that comes
+// and goes stays.
 size_t trim(size_t max_pages, bool everything);
+void begin_interval();
 
 struct Counters {
     uint64_t pages, live_bytes, live_blocks;

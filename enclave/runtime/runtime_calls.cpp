@@ -24,8 +24,12 @@ RuntimeCounters get_counters() {
             .record_pages = p.records};
 }
 
-uint64_t trim_heap(uint64_t max_pages, bool everything) {
-    return heap::trim(max_pages, everything);
+uint64_t trim_heap(uint64_t max_pages, HeapTrim what) {
+    if (what == HeapTrim::new_interval) {
+        heap::begin_interval();
+        return 0;
+    }
+    return heap::trim(max_pages, what == HeapTrim::everything);
 }
 
 constexpr EcallRow rows[] = {

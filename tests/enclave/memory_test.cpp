@@ -88,7 +88,7 @@ TEST_F(Memory, ThreadsShareTheHeapWhileItIsTrimmed) {
     }
     uint64_t given = 0;
     while (running != 0) {
-        const auto trimmed = enclave.call<TrimHeap>(uint64_t{64}, true);
+        const auto trimmed = enclave.call<TrimHeap>(uint64_t{64}, HeapTrim::everything);
         given += trimmed ? trimmed.value : 0;
     }
     for (std::thread& thread : threads)

@@ -2,6 +2,10 @@
 
 #include "tests/enclave/fixture.hpp"
 
+// host/enter.S
+extern "C" int sgxdl_host_enter(uint64_t rdi, uint64_t rsi, uint64_t rdx, unsigned function,
+                                sgx_enclave_run* run, vdso_sgx_enter_enclave_t enter);
+
 namespace sgxdl::test {
 
 class SmallEpc : public testing::Test {
@@ -54,6 +58,65 @@ TEST_F(SmallEpc, AnEnclaveThatDoesNotFitIsAnError) {
     EXPECT_TRUE(refused);
     EXPECT_GE(several.size(), 1u);
     EXPECT_TRUE(several[0]->call<Empty>());
+}
+
+// The protocol of exceptions, by hand: with CSSA = 1 only the handler can be entered, it is refused
+// when nothing is pending, and it handles each exception once.
+TEST_F(SmallEpc, ExceptionsAreHandledOnceAndOnlyWhenPending) {
+    constexpr unsigned eenter = 2, eresume = 3, eexit = 4;
+    host::EnclaveOptions options;
+    options.housekeeping = false;
+    host::Enclave enclave(SGXDL_TEST_IMAGE, options);
+    SGXDL_NEED_EMULATOR(enclave);
+    ASSERT_TRUE(enclave.call<Empty>());
+    auto area = std::make_unique<HostArea>();
+    CallFrame frame = {};
+    frame.id = Commit::id;
+    frame.arguments[0] = 4000;  // pages, more than there are
+    sgx_enclave_run run = {};
+    const auto enter = [&](Entry entry, unsigned function) {
+        run = {};
+        run.tcs = reinterpret_cast<uint64_t>(enclave.base()) +
+                  enclave.tcs_offset(enclave.thread_count() - 1);
+        area->exit_reason = 0;
+        area->refusal = 0;
+        EXPECT_EQ(
+            sgxdl_host_enter(static_cast<uint64_t>(entry), reinterpret_cast<uint64_t>(area.get()),
+                             reinterpret_cast<uint64_t>(&frame), function, &run,
+                             sgxemu::sgxemu_enter_enclave),
+            0);
+        return run.function == eexit ? static_cast<Exit>(area->exit_reason) : Exit::none;
+    };
+    Entry entry = Entry::ecall;
+    unsigned function = eenter;
+    int exceptions = 0;
+    for (int rounds = 0; rounds < 10'000; ++rounds) {
+        const Exit exit = enter(entry, function);
+        function = eenter;
+        if (exit == Exit::done) break;
+        if (exit == Exit::ocall) {
+            area->ocall.result = 11;  // EAGAIN to the removal of pages: they are set aside
+            entry = Entry::ocall_return;
+            continue;
+        }
+        ASSERT_EQ(run.function, eresume) << "an exception inside";
+        ASSERT_EQ(run.exception_vector, 14);
+        ++exceptions;
+        EXPECT_EQ(enter(Entry::exception, eenter), Exit::resume);
+        // Again, and as if it were a new call: nothing is pending any more.
+        EXPECT_EQ(enter(Entry::exception, eenter), Exit::refused);
+        EXPECT_EQ(area->refusal, static_cast<uint64_t>(Status::nothing_pending));
+        EXPECT_EQ(enter(Entry::ecall, eenter), Exit::refused);
+        EXPECT_EQ(area->refusal, static_cast<uint64_t>(Status::nothing_pending));
+        EXPECT_EQ(enter(Entry::ocall_return, eenter), Exit::refused);
+        function = eresume;
+        entry = Entry::ecall;
+    }
+    EXPECT_EQ(frame.status, 0u);
+    EXPECT_EQ(frame.result[0], 0u) << "the allocation failed";
+    EXPECT_EQ(exceptions, 1);
+    EXPECT_FALSE(enclave.crash().has_value());
+    EXPECT_TRUE(enclave.call<Empty>());
 }
 
 }  // namespace sgxdl::test
