@@ -2,10 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <cstdio>
 #include <filesystem>
-#include <nlohmann/json.hpp>
+#include <map>
 #include <stdexcept>
 #include <thread>
 
@@ -111,53 +112,70 @@ std::vector<std::string> Demo::objects_of(const char* state) const {
     return out;
 }
 
-std::string Demo::make(const std::string& name, std::vector<std::string> arguments) {
+nlohmann::json Demo::make(const std::string& name, std::vector<std::string> arguments) {
     arguments.insert(arguments.begin(), options_.sgxdl);
     for (const std::string& more : {std::string("--key"), options_.key, std::string("--output"),
                                     path(name), std::string("--json")}) {
         arguments.push_back(more);
     }
     const auto start = Clock::now();
-    const nlohmann::json out = run_json(arguments);
-    return fmt::format("{} ({} functions, {} KB) in {:.1f} s", name, out.value("functions", 0),
-                       std::filesystem::file_size(path(name)) / 1024, ms_since(start) / 1000);
+    nlohmann::json out = run_json(arguments);
+    out["seconds"] = ms_since(start) / 1000;
+    return out;
+}
+
+void Demo::pack(const char* state) {
+    const std::string name = std::string("sqlite-") + state + ".sgxm";
+    std::vector<std::string> arguments = {"pack",
+                                          "--product",
+                                          "sqlite",
+                                          "--module",
+                                          "sqlite",
+                                          "--version",
+                                          std::string("3.40.1-") + state};
+    for (const std::string& object : objects_of(state))
+        arguments.push_back(object);
+    const nlohmann::json out = make(name, arguments);
+    say("pack",
+        fmt::format("{}: {} functions, {} KB, in {:.1f} s", name,
+                    out.at("functions").get<uint64_t>(), out.at("bytes").get<uint64_t>() / 1024,
+                    out.at("seconds").get<double>()));
+}
+
+void Demo::diff(const std::string& name, const char* from, const char* to,
+                const std::vector<std::string>& base, const std::vector<std::string>& more) {
+    std::vector<std::string> arguments = {"diff", "--version", std::string("3.40.1-") + to,
+                                          "--base"};
+    for (const std::string& bundle : base)
+        arguments.push_back(path(bundle));
+    arguments.push_back("--old");
+    for (const std::string& object : objects_of(from))
+        arguments.push_back(object);
+    arguments.push_back("--new");
+    for (const std::string& object : objects_of(to))
+        arguments.push_back(object);
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    const nlohmann::json out = make(name, arguments);
+    std::map<std::string, unsigned> kinds;
+    for (const nlohmann::json& change : out.at("changes"))
+        ++kinds[change.at("change")];
+    std::string text;
+    for (const auto& [kind, count] : kinds) {
+        text += fmt::format("{}{}: {}", text.empty() ? "" : "; ", kind, count);
+    }
+    say("diff",
+        fmt::format("{}: {}; closure {} functions; {} KB, in {:.1f} s", name, text,
+                    out.at("closure").at("functions").get<uint64_t>(),
+                    out.at("bytes").get<uint64_t>() / 1024, out.at("seconds").get<double>()));
 }
 
 void Demo::make_bundles() {
-    const auto pack = [&](const char* state) {
-        std::vector<std::string> arguments = {"pack",
-                                              "--product",
-                                              "sqlite",
-                                              "--module",
-                                              "sqlite",
-                                              "--version",
-                                              std::string("3.40.1-") + state};
-        for (const std::string& object : objects_of(state))
-            arguments.push_back(object);
-        return make(std::string("sqlite-") + state + ".sgxm", arguments);
-    };
-    const auto diff = [&](const char* name, const char* from, const char* to,
-                          const std::vector<std::string>& base, std::vector<std::string> more) {
-        std::vector<std::string> arguments = {"diff", "--version", std::string("3.40.1-") + to,
-                                              "--base"};
-        for (const std::string& bundle : base)
-            arguments.push_back(path(bundle));
-        arguments.push_back("--old");
-        for (const std::string& object : objects_of(from))
-            arguments.push_back(object);
-        arguments.push_back("--new");
-        for (const std::string& object : objects_of(to))
-            arguments.push_back(object);
-        arguments.insert(arguments.end(), more.begin(), more.end());
-        return make(name, arguments);
-    };
-    say("pack", pack("a"));
-    say("pack", pack("c"));
-    say("diff", diff("patch-ab.sgxp", "a", "b", {"sqlite-a.sgxm"}, {"--allow-rollback"}));
+    pack("a");
+    pack("c");
+    diff("patch-ab.sgxp", "a", "b", {"sqlite-a.sgxm"}, {"--allow-rollback"});
     const std::vector<std::string> base = {"sqlite-a.sgxm", "patch-ab.sgxp"};
-    say("diff", diff("patch-bc.sgxp", "b", "c", base, {"--allow-rollback"}));
-    say("diff", diff("patch-bc-final.sgxp", "b", "c", base, {"--security-version", "2"}) +
-                    ", may not be rolled back");
+    diff("patch-bc.sgxp", "b", "c", base, {"--allow-rollback", "--omit-line-only"});
+    diff("patch-bc-final.sgxp", "b", "c", base, {"--security-version", "2", "--omit-line-only"});
 }
 
 // --- the service --------------------------------------------------------------------------------
@@ -235,8 +253,9 @@ void Demo::patch(const char* title, const std::string& file, bool record) {
     const std::vector<std::string> command = {options_.sgxdl,  "patch",  "--socket",
                                               path("control"), "--json", file};
     const nlohmann::json out = run_json(command);
+    longest_change_ms_ = std::max(longest_change_ms_, out.at("total_ms").get<double>());
     const uint64_t changed = out.at("changed_functions"), closure = out.at("closure_functions");
-    const double build = out.at("build_ms"), activate = out.at("activate_us");
+    const double build = out.at("total_ms"), activate = out.at("activation_us");
     say("patch",
         fmt::format("{} while clients run: {} functions changed, {} linked, built in {:.1f} ms, "
                     "active in {:.0f} us",
@@ -252,6 +271,7 @@ void Demo::rollback(const char* title) {
     const std::vector<std::string> command = {options_.sgxdl,  "rollback", "--socket",
                                               path("control"), "--json",   module_name};
     const nlohmann::json out = run_json(command);
+    longest_change_ms_ = std::max(longest_change_ms_, out.at("total_ms").get<double>());
     say("rollback",
         fmt::format("{}: {} functions linked, in {:.1f} ms", title,
                     out.at("closure_functions").get<uint64_t>(), out.at("total_ms").get<double>()));
@@ -273,6 +293,11 @@ void Demo::rollback_refused() {
 
 void Demo::measure() {
     const Query query = probe_query();
+    // A window holds a patch wholly, with room to spare.
+    options_.gap.window = std::max(
+        options_.gap.window, std::chrono::milliseconds(static_cast<int>(3 * longest_change_ms_)));
+    say("gap", fmt::format("{} windows of {} ms, every other one with a patch or a rollback",
+                           2 * options_.gap.windows, options_.gap.window.count()));
     bool patched = true;  // the last patch is in force
     const GapResult gap = measure_gap(
         options_.gap, [this](unsigned client) { return service_->connect(probe_session + client); },

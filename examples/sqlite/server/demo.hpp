@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
@@ -33,11 +34,6 @@ class Demo {
     const Figures& figures() const { return figures_; }
 
  private:
-    struct Bundle {
-        std::string file;
-        std::vector<std::string> command;
-    };
-
     void make_bundles();
     void start_service();
     void start_clients();
@@ -50,7 +46,11 @@ class Demo {
     void measure();
     void restart();
     void say(const char* topic, const std::string& text) const;
-    std::string make(const std::string& name, std::vector<std::string> arguments);
+    // Runs a verb of sgxdl that makes a bundle; its JSON, and "seconds".
+    nlohmann::json make(const std::string& name, std::vector<std::string> arguments);
+    void pack(const char* state);
+    void diff(const std::string& name, const char* from, const char* to,
+              const std::vector<std::string>& base, const std::vector<std::string>& more);
     std::vector<std::string> objects_of(const char* state) const;
     std::string path(const std::string& name) const { return options_.work + "/" + name; }
 
@@ -60,6 +60,7 @@ class Demo {
     std::vector<CheckedQuery> queries_;
     std::unique_ptr<Service> service_;
     std::unique_ptr<Clients> clients_;
+    double longest_change_ms_ = 0;
     ClientCounts total_;  // of clients that were stopped, and of single checks
 };
 

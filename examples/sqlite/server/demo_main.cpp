@@ -3,24 +3,51 @@
 #include <CLI/CLI.hpp>
 #include <cstdio>
 #include <exception>
+#include <filesystem>
 #include <fstream>
 
 #include "examples/sqlite/server/demo.hpp"
 
+namespace {
+
+// Everything stands beside this program, as the build left it.
+sgxdl::sqlite::DemoOptions defaults() {
+    const std::filesystem::path here =
+        std::filesystem::read_symlink("/proc/self/exe").parent_path();
+    sgxdl::sqlite::DemoOptions options;
+    options.sgxdl = (here / "../../tool/sgxdl").lexically_normal();
+    options.image = here / "sqlite-enclave.signed";
+    options.key = here / "vendor.key";
+    options.objects = SGXDL_SQLITE_DIR;
+    options.expected = here;
+    options.work = here / "demo";
+    return options;
+}
+
+}  // namespace
+
 int main(int argc, char** argv) {
     using namespace sgxdl::sqlite;
-    DemoOptions options;
+    DemoOptions options = defaults();
     std::string json;
     unsigned window_ms = 200;
     CLI::App app(
         "SQLite in a running enclave: loaded, queried by two clients, and patched while they run.");
-    app.add_option("--sgxdl", options.sgxdl, "The sgxdl command")->required()->type_name("FILE");
-    app.add_option("--image", options.image, "Signed enclave image")->required()->type_name("FILE");
-    app.add_option("--key", options.key, "Vendor's secret key")->required()->type_name("FILE");
-    app.add_option("--objects", options.objects, "Folder of scripts/sqlite-objects")->required();
+    app.add_option("--sgxdl", options.sgxdl, "The sgxdl command")
+        ->capture_default_str()
+        ->type_name("FILE");
+    app.add_option("--image", options.image, "Signed enclave image")
+        ->capture_default_str()
+        ->type_name("FILE");
+    app.add_option("--key", options.key, "Vendor's secret key")
+        ->capture_default_str()
+        ->type_name("FILE");
+    app.add_option("--objects", options.objects, "Folder of scripts/sqlite-objects")
+        ->capture_default_str();
     app.add_option("--expected", options.expected, "Folder of the native builds' answers")
-        ->required();
-    app.add_option("--work", options.work, "Folder for bundles and the control socket")->required();
+        ->capture_default_str();
+    app.add_option("--work", options.work, "Folder for bundles and the control socket")
+        ->capture_default_str();
     app.add_option("--windows", options.gap.windows, "Windows of each kind in the gap measurement")
         ->check(CLI::Range(1, 1000))
         ->capture_default_str();
@@ -30,8 +57,7 @@ int main(int argc, char** argv) {
     app.add_option("--json", json, "Writes the figures to FILE")->type_name("FILE");
     app.footer(
         "Exit codes: 0 all steps did what they must, 1 one did not, 2 usage.\n"
-        "Example: sqlite-demo --sgxdl build/dev/tool/sgxdl --image sqlite-enclave.signed \\\n"
-        "             --key vendor.key --objects build/sqlite --expected . --work work");
+        "Example: sqlite-demo --json figures.json");
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -31,8 +31,8 @@ std::string Figures::table() const {
     out += line("failed_queries", text(failed_queries, ""), "errors where none is right");
     out += line("changed_functions", text(changed_functions, ""), "in the fix of CVE-2025-6965");
     out += line("closure_functions", text(closure_functions, ""), "linked again for it");
-    out +=
-        line("build_ms", text(build_ms, "ms"), "from its first byte to the new generation built");
+    out += line("build_ms", text(build_ms, "ms"),
+                "from its first byte to its end, waits for other threads included");
     out += line("activate_us", text(activate_us, "us"), "the slice in which it became current");
     out += line("gap_ms_without_patch", text(gap_ms_without_patch, "ms"),
                 "longest wait of a probe, median over windows");
