@@ -42,10 +42,10 @@ const std::vector<std::string> three = {"sqlite3_complete", "sqlite3_strlike", "
 
 TEST(ByFunction, ThreeFunctionsBringInExactlyWhatTheyReach) {
     const auto target = make_target();
-    const front::Bundle whole = open(bundle("sqlite-b.sgxm"));
+    const front::Bundle whole = open(path_of("sqlite-b.sgxm"));
     const front::Extent expected = front::reach(whole.image, three);
 
-    const Change loaded = target->apply(bundle("sqlite-b.sgxm"), three);
+    const Change loaded = target->apply(path_of("sqlite-b.sgxm"), three);
     ASSERT_TRUE(loaded.ok()) << loaded.error;
     std::cout << "three functions: " << loaded.functions << " functions, " << loaded.text_bytes
               << " bytes of text\n";

@@ -2,6 +2,8 @@
 
 #include "emulator/sgxemu.hpp"
 #include "examples/sqlite/server/enclave_connection.hpp"
+#include "tests/sqlite/enclave/interface.hpp"
+#include "tests/sqlite/gate.hpp"
 #include "tests/sqlite/paths.hpp"
 #include "tests/sqlite/target.hpp"
 
@@ -11,7 +13,9 @@ namespace {
 
 class EnclaveTarget : public Target {
  public:
-    explicit EnclaveTarget(const std::string& image) : enclave_(image) {}
+    explicit EnclaveTarget(const std::string& image) : enclave_(image) {
+        enclave_.serve<Parked>([this]() -> int64_t { return gate_.hold(); });
+    }
 
     Change apply(const std::string& file, const std::vector<std::string>& names) override {
         if (file.ends_with(".sgxp")) return change(enclave_.apply_patch(file));
@@ -42,6 +46,27 @@ class EnclaveTarget : public Target {
     std::unique_ptr<Connection> connect(unsigned session, const std::string& database,
                                         int column_limit) override {
         return connect_to_enclave(enclave_, session, database, static_cast<uint32_t>(column_limit));
+    }
+    Ticks tick() override {
+        const auto reply = enclave_.call<TickModule>();
+        if (!reply) throw std::runtime_error(reply.message());
+        return reply.value;
+    }
+    void park_next_select(unsigned session) override {
+        gate_.close();
+        const auto reply = enclave_.call<ParkNextSelect>(session);
+        if (!reply || reply.value.result != result_ok) throw std::runtime_error("no parking");
+    }
+    void wait_until_parked() override { gate_.wait_until_held(); }
+    void unpark() override { gate_.open(); }
+    std::string speedtest(const std::string& module, const std::string& arguments) override {
+        std::vector<char> buffer(max_text);
+        host::OutTo<char> text{buffer};
+        const auto reply =
+            enclave_.call<Speedtest>(std::string_view(module), std::string_view(arguments), text);
+        if (!reply) return reply.message();
+        return std::string(buffer.data(), reply.value.size) + "exit " +
+               std::to_string(reply.value.result) + "\n";
     }
     void reclaim() override { enclave_.reclaim_now(); }
 
@@ -74,13 +99,14 @@ class EnclaveTarget : public Target {
                 .generation = p.generation};
     }
 
+    Gate gate_;
     host::Enclave enclave_;
 };
 
 }  // namespace
 
 std::unique_ptr<Target> make_target() {
-    return std::make_unique<EnclaveTarget>(bundle("sqlite-enclave.signed"));
+    return std::make_unique<EnclaveTarget>(path_of("sqlite-test-enclave.signed"));
 }
 
 }  // namespace sgxdl::sqlite::test

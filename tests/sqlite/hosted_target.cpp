@@ -1,6 +1,8 @@
 #include <dlfcn.h>
 
 #include <algorithm>
+#include <array>
+#include <atomic>
 #include <cstring>
 #include <fstream>
 #include <iterator>
@@ -12,6 +14,7 @@
 #include "enclave/loader/loader.hpp"
 #include "examples/sqlite/enclave/session.hpp"
 #include "examples/sqlite/interface.hpp"
+#include "tests/sqlite/gate.hpp"
 #include "tests/sqlite/paths.hpp"
 #include "tests/sqlite/target.hpp"
 #include "tool/front/bundle.hpp"
@@ -33,7 +36,8 @@ std::vector<Import> process_imports() {
     std::string name;
     while (std::getline(in, name)) {
         if (name.empty() || name[0] == '#') continue;
-        void* const address = dlsym(RTLD_DEFAULT, name.c_str());
+        void* const address = name == "rearm_register" ? reinterpret_cast<void*>(&rearm_register)
+                                                       : dlsym(RTLD_DEFAULT, name.c_str());
         // The speedtest functions are the enclave's own; these tests do not load speedtest1.
         if (address == nullptr) continue;
         out.push_back({strdup(name.c_str()), reinterpret_cast<uintptr_t>(address), true});
@@ -102,11 +106,33 @@ class HostedTarget : public Target {
         return result == result_ok ? "" : api_.sqlite3_errstr(result);
     }
 
-    std::unique_ptr<Connection> connect(unsigned, const std::string& database,
+    std::unique_ptr<Connection> connect(unsigned session, const std::string& database,
                                         int column_limit) override {
-        return std::make_unique<HostedConnection>(*this, database, column_limit);
+        return std::make_unique<HostedConnection>(*this, session, database, column_limit);
     }
 
+    Ticks tick() override {
+        static Loader* loader = nullptr;  // find() below takes no context
+        loader = &loader_;
+        const Pin pin(loader_);
+        return test::tick([](const char* name) { return loader->symbol("rearm", name); });
+    }
+    void park_next_select(unsigned session) override {
+        gate_.close();
+        park_ = true;
+        const Pin pin(loader_);
+        const Reply reply = sessions_.at(session).set_authorizer(authorizer, this);
+        if (reply.result != result_ok) throw std::runtime_error("no parking");
+    }
+    void wait_until_parked() override {
+        gate_.wait_until_held();
+    }
+    void unpark() override {
+        gate_.open();
+    }
+    std::string speedtest(const std::string&, const std::string&) override {
+        throw std::logic_error("speedtest1 needs the enclave's base code");
+    }
     void reclaim() override {
         while (loader_.reclaim())
             std::this_thread::yield();
@@ -135,8 +161,9 @@ class HostedTarget : public Target {
     // Pins for every call, as an ecall does.
     class HostedConnection : public Connection {
      public:
-        HostedConnection(HostedTarget& target, const std::string& database, int column_limit)
-            : target_(target) {
+        HostedConnection(HostedTarget& target, unsigned number, const std::string& database,
+                         int column_limit)
+            : target_(target), session_(target.sessions_.at(number)) {
             char text[256];
             const Pin pin(target_.loader_);
             const Reply reply = session_.open(target_.api_, database.c_str(), column_limit, text);
@@ -157,8 +184,16 @@ class HostedTarget : public Target {
 
      private:
         HostedTarget& target_;
-        Session session_;
+        Session& session_;
     };
+
+    static int authorizer(void* context, int action, const char*, const char*, const char*,
+                          const char*) {
+        constexpr int action_select = 21;  // SQLITE_SELECT in sqlite3.h
+        auto& target = *static_cast<HostedTarget*>(context);
+        if (action == action_select && target.park_.exchange(false)) target.gate_.hold();
+        return result_ok;
+    }
 
     static std::string text(const Error& error) {
         return std::string(code_text(error.code)) + ": " + error.context;
@@ -191,6 +226,9 @@ class HostedTarget : public Target {
         }
     }
 
+    std::array<Session, max_sessions> sessions_;
+    std::atomic<bool> park_ = false;
+    Gate gate_;
     std::string product_;
     std::vector<Import> imports_;
     Platform platform_;
@@ -201,7 +239,7 @@ class HostedTarget : public Target {
 }  // namespace
 
 std::unique_ptr<Target> make_target() {
-    return std::make_unique<HostedTarget>("sqlite", bundle("vendor.pub"));
+    return std::make_unique<HostedTarget>("sqlite", path_of("vendor.pub"));
 }
 
 }  // namespace sgxdl::sqlite::test

@@ -12,7 +12,7 @@ TEST(Loaded, AnswersAreThoseOfTheNativeBuilds) {
     for (const std::string state : {"a", "b", "c"}) {
         SCOPED_TRACE(state);
         const auto target = make_target();
-        const Change loaded = target->apply(bundle("sqlite-" + state + ".sgxm"));
+        const Change loaded = target->apply(path_of("sqlite-" + state + ".sgxm"));
         ASSERT_TRUE(loaded.ok()) << loaded.error;
         EXPECT_GT(loaded.functions, 1700u);
         ASSERT_EQ(target->start(), "");

@@ -62,8 +62,21 @@ void client(Target& target, unsigned number, Shared& shared) {
     }
 }
 
+// The rearm module's addresses are what they were, and its callback answers as `version`.
+bool check_ticks(Target& target, const Ticks& first, int32_t version, Shared& shared) {
+    const Ticks now = target.tick();
+    Ticks expected = first;
+    expected.global_version = expected.local_version = version;
+    if (now.canonical() && now == expected) return true;
+    shared.bad("the self-arming callback: version " + std::to_string(now.global_version) + " and " +
+               std::to_string(now.local_version) + " instead of " + std::to_string(version) +
+               (now.canonical() ? "" : ", addresses differ"));
+    return false;
+}
+
 // Runs `rounds` rounds with clients, then stops them and lets everything be reclaimed.
-bool run_rounds(Target& target, const StressOptions& options, unsigned rounds, Shared& shared) {
+bool run_rounds(Target& target, const StressOptions& options, unsigned rounds, const Ticks& first,
+                Shared& shared) {
     shared.stopping = false;
     std::vector<std::thread> threads;
     for (unsigned t = 0; t < options.threads; ++t) {
@@ -84,8 +97,12 @@ bool run_rounds(Target& target, const StressOptions& options, unsigned rounds, S
         while (change.ok() && shared.queries == seen && shared.failed == 0)
             std::this_thread::yield();
         if (change.ok()) change = target.rollback(module_name);
+        if (change.ok()) change = target.apply(options.rearm_patch);
+        if (change.ok() && !check_ticks(target, first, 2, shared)) good = false;
+        if (change.ok()) change = target.rollback("rearm");
+        if (change.ok() && !check_ticks(target, first, 1, shared)) good = false;
         if (!change.ok()) shared.bad("round " + std::to_string(round) + ": " + change.error);
-        good = change.ok();
+        good = good && change.ok();
         target.reclaim();
     }
     shared.stopping = true;
@@ -117,10 +134,13 @@ StressResult run_stress(Target& target, const StressOptions& options) {
         if (!text.empty()) shared.bad("data set: " + text);
         return text.empty();
     });
-    if (created && run_rounds(target, options, options.early_round, shared)) {
+    result.first = target.tick();
+    if (!result.first.canonical()) shared.bad("addresses of one function differ from the start");
+    if (created && run_rounds(target, options, options.early_round, result.first, shared)) {
         result.early = target.footprint();
         result.rounds = options.early_round;
-        if (run_rounds(target, options, options.rounds - options.early_round, shared)) {
+        if (run_rounds(target, options, options.rounds - options.early_round, result.first,
+                       shared)) {
             result.late = target.footprint();
             result.rounds = options.rounds;
         }

@@ -12,6 +12,7 @@ struct StressOptions {
     unsigned early_round = 10;  // footprint here must equal the one at the end
     unsigned threads = 2;
     std::string patch;            // b to c, rollback allowed
+    std::string rearm_patch;      // version 1 to 2 of the rearm module
     std::string expected_folder;  // of expected.{b,c}.json
 };
 
@@ -20,6 +21,7 @@ struct StressResult {
     uint64_t answered_before = 0, refused_after = 0;  // of the queries that tell b from c
     unsigned rounds = 0;
     Footprint early, late;
+    Ticks first;          // addresses of the rearm module at the beginning
     std::string trouble;  // the first wrong answer or failed patch; empty: none
 };
 

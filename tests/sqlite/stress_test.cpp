@@ -12,12 +12,13 @@ namespace {
 
 TEST(Stress, FixAppliedAndRolledBackUnderQueries) {
     const auto target = make_target();
-    for (const char* file : {"sqlite-a.sgxm", "patch-ab.sgxp"}) {
-        const Change change = target->apply(bundle(file));
+    for (const char* file : {"sqlite-a.sgxm", "patch-ab.sgxp", "rearm-1.sgxm"}) {
+        const Change change = target->apply(path_of(file));
         ASSERT_TRUE(change.ok()) << file << ": " << change.error;
     }
     ASSERT_EQ(target->start(), "");
-    StressOptions options{.patch = bundle("patch-bc-short.sgxp"),
+    StressOptions options{.patch = path_of("patch-bc-short.sgxp"),
+                          .rearm_patch = path_of("rearm-12.sgxp"),
                           .expected_folder = SGXDL_SQLITE_EXPECTED};
     if (const char* rounds = std::getenv("SGXDL_STRESS_ROUNDS")) {
         options.rounds = static_cast<unsigned>(std::atoi(rounds));

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "examples/sqlite/server/clients.hpp"
+#include "tests/sqlite/rearm.hpp"
 
 namespace sgxdl::sqlite::test {
 
@@ -48,6 +49,15 @@ class Target {
     virtual std::string start() = 0;
     virtual std::unique_ptr<Connection> connect(unsigned session, const std::string& database,
                                                 int column_limit) = 0;
+    // Calls the rearm module's armed callbacks, if it is loaded.
+    virtual Ticks tick() = 0;
+    // Holds the next SELECT of that session inside sqlite3_prepare, below sqlite3Select, until
+    // unpark(). wait_until_parked() returns when a thread is held.
+    virtual void park_next_select(unsigned session) = 0;
+    virtual void wait_until_parked() = 0;
+    virtual void unpark() = 0;
+    // Runs speedtest1 from the module of that name; what it printed.
+    virtual std::string speedtest(const std::string& module, const std::string& arguments) = 0;
     // Frees everything that can be freed now.
     virtual void reclaim() = 0;
     virtual Footprint footprint() = 0;
