@@ -190,6 +190,8 @@ Result<void> Operation::check_relocation(const Definition& d, const Piece& piece
     if (branch) return refuse("branches to an object");
     const UnitKind kind = module_->units[to].kind;
     if (other && kind == UnitKind::text) return refuse("uses a table of another unit");
+    if (kind == UnitKind::text && relocation_uses_got(type))
+        return refuse("wants a GOT slot for a table");
     if (other && kind == UnitKind::constant) return add_edge(target.index);
     return {};
 }

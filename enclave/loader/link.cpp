@@ -24,6 +24,18 @@ void emit_veneer(uint8_t* bytes, uint64_t target) {
 
 // --- what is needed -----------------------------------------------------------------------------
 
+uint32_t Operation::constant_slot(uint32_t index) const {
+    const ModuleSymbol& symbol = module_->symbols[index];
+    const Unit& unit = module_->units[symbol.unit];
+    // A copy that this operation makes has no address before place().
+    const uintptr_t value = unit.mark == mark_link && !unit.next ? 0 : symbol_address(symbol);
+    for (uint32_t i = 0; i < module_->constant_slots.size(); ++i) {
+        const ConstantSlot& slot = module_->constant_slots[i];
+        if (slot.symbol == index && slot.value == value) return i;
+    }
+    return none;
+}
+
 Result<void> Operation::survey_relocation(const Bundle& bundle, const Piece& piece,
                                           const elf::Rela& r) {
     const Target& target = bundle.targets[r.symbol];
@@ -39,8 +51,14 @@ Result<void> Operation::survey_relocation(const Bundle& bundle, const Piece& pie
                 return make_error(Code::stub_capacity, "'%s'", symbol.name.data());
             }
         }
-        if (relocation_uses_got(type) && symbol.got == 0) {
-            if (!slots_.push(Slot{target.index, none, false, 0}))
+        if (relocation_uses_got(type) && module_->units[symbol.unit].kind == UnitKind::constant) {
+            if (constant_slot(target.index) != none) return {};
+            const auto number = static_cast<uint32_t>(module_->constant_slots.size());
+            if (!module_->constant_slots.push(ConstantSlot{target.index, 0, 0}) ||
+                !slots_.push(Slot{target.index, none, false, number, 0}))
+                return make_error(Code::no_memory, "GOT records");
+        } else if (relocation_uses_got(type) && symbol.got == 0) {
+            if (!slots_.push(Slot{target.index, none, false, none, 0}))
                 return make_error(Code::no_memory, "GOT records");
             symbol.got = 1;  // taken; take_memory() sets the address
         }
@@ -48,7 +66,7 @@ Result<void> Operation::survey_relocation(const Bundle& bundle, const Piece& pie
     if (target.kind == Target::Kind::import) {
         ImportUse& use = module_->imports[target.index];
         if (relocation_uses_got(type) && use.got == 0) {
-            if (!slots_.push(Slot{none, target.index, false, 0}))
+            if (!slots_.push(Slot{none, target.index, false, none, 0}))
                 return make_error(Code::no_memory, "GOT records");
             use.got = 1;
         }
@@ -59,7 +77,7 @@ Result<void> Operation::survey_relocation(const Bundle& bundle, const Piece& pie
         const bool near =
             from_begin < reach && from_begin - static_cast<int64_t>(core_.arena.size()) > -reach;
         if (branch && !near && use.veneer == 0) {
-            if (!slots_.push(Slot{none, target.index, true, 0}))
+            if (!slots_.push(Slot{none, target.index, true, none, 0}))
                 return make_error(Code::no_memory, "veneer records");
             use.veneer = 1;
         }
@@ -125,6 +143,7 @@ Result<bool> Operation::place(Budget& budget) {
 }
 
 uintptr_t& Operation::slot_address(const Slot& slot) {
+    if (slot.constant != none) return module_->constant_slots[slot.constant].slot;
     if (slot.symbol != none) return module_->symbols[slot.symbol].got;
     if (slot.import == none) return module_->zero_got;
     return slot.veneer ? module_->imports[slot.import].veneer : module_->imports[slot.import].got;
@@ -153,6 +172,11 @@ Result<bool> Operation::take_memory(Budget& budget) {
                 module_->units[index].next->address[part] += regions_[kind].base;
                 if (kind != data && d.size[part] > largest) largest = d.size[part];
             }
+        }
+        for (const Slot& slot : slots_) {
+            if (slot.constant == none) continue;
+            const ModuleSymbol& symbol = module_->symbols[slot.symbol];
+            module_->constant_slots[slot.constant].value = symbol_address(symbol);
         }
         budget.spend(static_cast<int64_t>(link_.size()) * 8);
         window_pages_ = (largest + page_size - 1) / page_size + 2;
@@ -190,9 +214,14 @@ Result<uint64_t> Operation::target_address(const Unit& unit, const Piece& piece,
     switch (target.kind) {
         case Target::Kind::symbol: {
             const ModuleSymbol& symbol = module_->symbols[target.index];
-            if (relocation_uses_got(type)) return symbol.got;
+            const bool got = relocation_uses_got(type);
+            if (symbol.function && got) return symbol.got;
             if (symbol.function && !branch) return core_.generations.stub_address(symbol.stub);
             const uintptr_t address = symbol_address(symbol);
+            if (address && got) {
+                const uint32_t slot = constant_slot(target.index);
+                return slot == none ? symbol.got : module_->constant_slots[slot].slot;
+            }
             if (!address)
                 return make_error(Code::no_such_symbol,
                                   "'%s' is not in the new definition of its unit",

@@ -23,7 +23,7 @@ namespace sgxdl {
 inline constexpr uint32_t none = UINT32_MAX;
 inline constexpr uint64_t forever = UINT64_MAX;
 // Unit::mark.
-inline constexpr uint32_t mark_link = 1, mark_dropped = 2;
+inline constexpr uint32_t mark_link = 1, mark_dropped = 2, mark_undecided = 3;
 
 struct Bundle;
 struct Module;
@@ -160,6 +160,14 @@ struct ModuleSymbol {
     bool global = false;
 };
 
+// A GOT slot that holds the address of one copy of a constant. Other symbols have one address for
+// life and one slot at most (ModuleSymbol::got).
+struct ConstantSlot {
+    uint32_t symbol = none;
+    uintptr_t value = 0;  // 0: of the copy that the operation in flight makes
+    uintptr_t slot = 0;
+};
+
 // What a module uses of the allow-list.
 struct ImportUse {
     uint32_t import = none;
@@ -193,7 +201,8 @@ struct Module {
     Vec<char*> owned_names;  // names that patches brought
     Vec<ImportUse> imports;
     Vec<Block> blocks;
-    Vec<Instance*> kept;  // replaced copies that removed functions are bound to
+    Vec<Instance*> kept;  // replaced copies: constants, and what removed functions are bound to
+    Vec<ConstantSlot> constant_slots;
     Vec<PatchRecord> patches;
     Vec<UndoEntry> undo;
     uintptr_t zero_got = 0;  // GOT slot of absent weak symbols, 0: none

@@ -55,6 +55,9 @@ std::span<const Operation::Step> Operation::pipeline(Kind kind) {
         {&O::drop_removed, Stage::decoded},
         {&O::close_over, Stage::decoded},
         {&O::reach, Stage::decoded},
+        {&O::find_copies, Stage::decoded},
+        {&O::settle_copies, Stage::decoded},
+        {&O::check_copies, Stage::decoded},
         {&O::survey, Stage::decoded},
         {&O::place, Stage::decoded},
         {&O::take_memory, Stage::planned},
@@ -76,6 +79,9 @@ std::span<const Operation::Step> Operation::pipeline(Kind kind) {
         {&O::drop_removed, Stage::decoded},
         {&O::close_over, Stage::decoded},
         {&O::reach, Stage::decoded},
+        {&O::find_copies, Stage::decoded},
+        {&O::settle_copies, Stage::decoded},
+        {&O::check_copies, Stage::decoded},
         {&O::survey, Stage::decoded},
         {&O::place, Stage::decoded},
         {&O::take_memory, Stage::planned},
@@ -128,6 +134,7 @@ void Operation::use_module(Module* module) {
     old_units_ = module->units.size();
     old_imports_ = module->imports.size();
     old_names_ = module->owned_names.size();
+    old_slots_ = module->constant_slots.size();
 }
 
 Result<void> Operation::begin_bundle(const sgxdl_bundle_header& header,
@@ -256,6 +263,11 @@ Operation::~Operation() {
             }
             core_.generations.take_back_stubs(stubs_before_, stubs);
         }
+        // Copies of before; they go on to be kept.
+        for (uint32_t unit : undecided_)
+            module_->units[unit].next = nullptr;
+        for (uint32_t unit : reused_)
+            module_->units[unit].next = nullptr;
         for (uint32_t unit : link_) {
             Instance*& next = module_->units[unit].next;
             destroy(next);
@@ -276,6 +288,7 @@ Operation::~Operation() {
             module_->symbols.truncate(old_symbols_);
             module_->units.truncate(old_units_);
             module_->imports.truncate(old_imports_);
+            module_->constant_slots.truncate(old_slots_);
             for (size_t i = old_names_; i < module_->owned_names.size(); ++i)
                 Platform::deallocate(module_->owned_names[i]);
             module_->owned_names.truncate(old_names_);

@@ -5,7 +5,7 @@
 // may fail and the destructor undoes all; publish() and what follows cannot fail.
 //
 //   decode:  verify, read_*, bind_*, check_relocations       bundle → module, nothing visible
-//   plan:    adopt, restore, seed, closure, reach, survey    which units, stubs, slots
+//   plan:    adopt, restore, closure, reach, reuse, survey   which units, stubs, slots
 //   build:   place, grow, prepare, link_*                    memory, staging, relocation
 //   publish: fill_table, publish                             one pointer store
 #pragma once
@@ -56,6 +56,10 @@ class Operation {
     Result<bool> choose_roots(Budget&);
     Result<bool> reach(Budget&);
     Result<bool> choose_dropped(Budget&);
+    // reuse.cpp
+    Result<bool> find_copies(Budget&);
+    Result<bool> settle_copies(Budget&);
+    Result<bool> check_copies(Budget&);
     // link.cpp
     Result<bool> survey(Budget&);
     Result<bool> place(Budget&);
@@ -87,7 +91,8 @@ class Operation {
         uint32_t symbol = none;  // Module::symbols, or
         uint32_t import = none;  // Module::imports, or neither: the slot that holds 0
         bool veneer = false;
-        uint64_t offset = 0;  // in its region
+        uint32_t constant = none;  // Module::constant_slots, for a symbol that is a constant
+        uint64_t offset = 0;       // in its region
     };
     Decoder& decoder() { return *decoder_; }
     const Definition* effective(const Unit& unit) const {
@@ -111,6 +116,13 @@ class Operation {
     Result<void> mark_for_link(uint32_t unit);
     void use_module(Module* module);
     Result<void> parse_names(std::span<const char> names);
+    template <class Use>
+    void for_each_copy(uint32_t unit, Use&& use);
+    // True when the constant points to one that is not decided upon.
+    bool waits(uint32_t unit) const;
+    Result<bool> equals_copy(const Unit& unit);
+    // The constant's slot in Module::constant_slots; none when it must be made.
+    uint32_t constant_slot(uint32_t symbol) const;
     Result<void> survey_relocation(const Bundle& bundle, const Piece& piece, const elf::Rela& rela);
     Result<void> link_piece(const Unit& unit, const Piece& piece, uint8_t* bytes,
                             uintptr_t address);
@@ -148,11 +160,13 @@ class Operation {
     bool force_ = false;
 
     // Ends of the module's arrays before the operation.
-    size_t old_symbols_ = 0, old_units_ = 0, old_imports_ = 0, old_names_ = 0;
+    size_t old_symbols_ = 0, old_units_ = 0, old_imports_ = 0, old_names_ = 0, old_slots_ = 0;
 
     Vec<uint32_t> roots_;                    // units that are asked for
     Vec<uint32_t> touched_;                  // units with next_definition or next_removed
     Vec<uint32_t> link_;                     // units to link, in link order
+    Vec<uint32_t> undecided_;                // constants that may go back to a copy of before
+    Vec<uint32_t> reused_;                   // constants that do
     Vec<uint32_t> dropped_;                  // units whose live copy ends
     Vec<Instance*> needed_;                  // copies that removed functions are bound to
     Vec<uint32_t> reverse_first_, reverse_;  // edges by target unit

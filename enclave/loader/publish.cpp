@@ -9,11 +9,13 @@ Result<bool> Operation::prepare_generation(Budget&) {
 }
 
 bool Operation::reserve_kept() {
-    bool any = !module_->kept.empty();
+    bool any = !module_->kept.empty() || !reused_.empty();
     for (const Unit& unit : module_->units)
         any |= stays_removed(unit);
+    for (uint32_t index : link_)
+        any |= module_->units[index].live && module_->units[index].kind == UnitKind::constant;
     if (!any) return true;
-    const size_t more = link_.size() + dropped_.size();
+    const size_t more = link_.size() + dropped_.size() + reused_.size();
     return module_->kept.reserve(module_->kept.size() + more) &&
            core_.retired.reserve(core_.retired.size() + module_->kept.size() + more) &&
            needed_.reserve(module_->units.size() + module_->kept.size());
@@ -185,16 +187,33 @@ void Operation::keep_for_older_pins() {
 
 void Operation::publish_units(uint64_t number) {
     if (needed_.capacity()) keep_for_removed();
+    // Programs keep pointers to constants, so all their copies stay as long as the module.
+    const bool ends = kind_ == Kind::unload && names_.empty();
+    auto stays = [ends](const Instance* instance) {
+        return instance->needed || (!ends && instance->definition->kind == UnitKind::constant);
+    };
     auto retire = [&](Unit& unit) {
+        const bool kept = stays(unit.live);
         unit.live->death = number;
-        unit.live->until = unit.live->needed ? forever : number;
-        const bool room = (unit.live->needed ? module_->kept : core_.retired).push(unit.live);
+        unit.live->until = kept ? forever : number;
+        const bool room = (kept ? module_->kept : core_.retired).push(unit.live);
         SGXDL_ASSERT(room);
         unit.live = nullptr;
     };
+    for (uint32_t index : reused_) {
+        Unit& unit = module_->units[index];
+        size_t at = 0;
+        while (module_->kept[at] != unit.next)
+            ++at;
+        module_->kept.remove_unordered(at);
+        retire(unit);
+        unit.live = unit.next;
+        unit.live->death = forever;
+        unit.next = nullptr;
+    }
     for (size_t i = 0; i < module_->kept.size();) {
         Instance* instance = module_->kept[i];
-        if (instance->needed) {
+        if (stays(instance)) {
             ++i;
             continue;
         }
