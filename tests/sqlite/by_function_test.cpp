@@ -7,6 +7,7 @@
 #include <iterator>
 #include <set>
 
+#include "examples/sqlite/enclave/sqlite_api.hpp"
 #include "examples/sqlite/interface.hpp"
 #include "tests/sqlite/paths.hpp"
 #include "tests/sqlite/target.hpp"
@@ -86,6 +87,37 @@ TEST(ByFunction, ThreeFunctionsBringInExactlyWhatTheyReach) {
     for (const std::string& name : three)
         EXPECT_TRUE(target->has_symbol(module_name, name)) << name;
     EXPECT_FALSE(target->has_symbol(module_name, fourth));
+}
+
+TEST(ByFunction, WhatIsLoadedAfterAPatchIsThePatchedVersion) {
+    const auto target = make_target();
+    ASSERT_TRUE(target->apply(path_of("sqlite-a.sgxm"), three).ok());
+    const Footprint loaded = target->footprint();
+    // Nothing of what these change is loaded: definitions change, code does not.
+    for (const char* patch : {"patch-ab.sgxp", "patch-bc.sgxp"}) {
+        const Change change = target->apply(path_of(patch));
+        ASSERT_TRUE(change.ok()) << patch << ": " << change.error;
+        EXPECT_GT(change.changed, 0u);
+        EXPECT_EQ(change.functions, 0u);
+    }
+    target->reclaim();
+    EXPECT_EQ(target->footprint().code_pages, loaded.code_pages);
+
+    // Now everything that the enclave's base code calls.
+    std::vector<std::string> api;
+#define SGXDL_SQLITE_NAME(name, result, parameters) api.emplace_back(#name);
+    SGXDL_SQLITE_FUNCTIONS(SGXDL_SQLITE_NAME)
+#undef SGXDL_SQLITE_NAME
+    const Change extended = target->extend(module_name, api);
+    ASSERT_TRUE(extended.ok()) << extended.error;
+    ASSERT_EQ(target->start(), "");
+    const auto connection = target->connect(0, "file:/data?vfs=memdb", 0);
+    std::vector<char> buffer(8192);
+    EXPECT_EQ(answer(*connection, "CREATE TABLE tiny(x); INSERT INTO tiny VALUES(1),(20)", buffer),
+              "");
+    EXPECT_EQ(answer(*connection, many_terms_query(250).sql, buffer),
+              "error: more than 2000 aggregate terms");
+    EXPECT_EQ(answer(*connection, "SELECT sum(x), count(*) FROM tiny", buffer), "21|2\n");
 }
 
 }  // namespace
