@@ -125,11 +125,7 @@ Result<bool> Operation::place(Budget& budget) {
             unit.next->address[part] = region.size;  // an offset, until take_memory()
             region.size += d.size[part];
         }
-        if (d.kind == UnitKind::text) {
-            for (uint32_t s = d.first_symbol; s != none;
-                 s = d.bundle->symbols[s].next_in_definition)
-                progress_.functions += d.bundle->symbols[s].function;
-        }
+        progress_.functions += d.kind == UnitKind::text;
     }
     for (Slot& slot : slots_) {
         Region& region = regions_[slot.veneer ? veneers : constants];

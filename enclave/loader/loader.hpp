@@ -64,7 +64,7 @@ const char* stage_text(Stage stage);
 struct Progress {
     Stage stage = Stage::idle;
     uint32_t done = 0;               // 1 when the operation is over
-    uint32_t functions = 0;          // functions linked by this operation
+    uint32_t functions = 0;          // units of code linked (a function and its cold part are one)
     uint32_t changed_functions = 0;  // patch/rollback: whose definition changed or is new
     uint32_t closure_functions = 0;  // patch/rollback: functions linked in all (changed included)
     uint32_t relocations = 0;        // applied
