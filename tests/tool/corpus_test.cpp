@@ -1,9 +1,9 @@
 // Pairs of builds, each a folder corpus/NAME with orig/ and patched/ sources and what diff must
 // say about them (expect). Compiled here, at run time, by the system's gcc.
 //
-// Every pair that gives a patch is checked three ways: diff's own list of changes; the state after
-// the patch equals a fresh pack of the patched build; and both, linked by the system's linker and
-// run as programs, print the same.
+// Every pair that gives a patch is checked four ways: diff's own list of changes; the state after
+// the patch equals a fresh pack of the patched build; both, linked by the system's linker and run
+// as programs, print the same; and so does the module, loaded and patched by the loader core.
 #include <gtest/gtest.h>
 
 #include <algorithm>
@@ -12,6 +12,7 @@
 #include <set>
 #include <sstream>
 
+#include "tests/tool/hosted.hpp"
 #include "tests/tool/support.hpp"
 #include "tool/diff/compare.hpp"
 #include "tool/diff/diff.hpp"
@@ -131,7 +132,15 @@ TEST_P(Corpus, DiffSaysExactlyWhatChanged) {
         EXPECT_NE(diff::equal_units(state.image, fresh), std::vector<std::string>());
     }
 
-    // The system's linker and processor agree with us.
+    // The loader core takes both bundles, counts as diff does, and
+    std::vector<uint8_t> module_bytes = front::read_file(module);
+    HostedLoader loader({module_bytes, result.bundle});
+    loader.take(module_bytes);
+    Progress progress = loader.take(result.bundle);
+    EXPECT_EQ(progress.changed_functions, result.changed.functions);
+    EXPECT_EQ(progress.closure_functions, result.closure.functions);
+
+    // runs what the patched source says, as the system's linker understands state and source.
     if (expect.get("run") == "no") return;
     std::string linked = work.write("state.o", "");
     front::write_file(linked, front::write_elf(state.image));
@@ -140,6 +149,7 @@ TEST_P(Corpus, DiffSaysExactlyWhatChanged) {
     ASSERT_EQ(native.status, 0) << native.text;
     EXPECT_EQ(patched.status, 0);
     EXPECT_EQ(patched.text, native.text);
+    EXPECT_EQ(std::to_string(loader.entry()) + "\n", native.text);
 }
 
 std::vector<std::string> cases() {
