@@ -74,6 +74,13 @@ TEST_F(Crashes, AThreadInAnOcallDoesNotReturnIntoADeadEnclave) {
     EXPECT_EQ(enclave.call<Relay>(false, 1).status, Status::crashed);
 }
 
+// GS of a thread without a pin points at addresses that are never backed.
+TEST_F(Crashes, LoadedCodeCannotBeCalledWithoutAPin) {
+    const auto outcome = enclave.call<JumpUnpinned>();
+    EXPECT_EQ(outcome.status, Status::crashed);
+    EXPECT_NE(outcome.message().find("without a pin"), std::string::npos) << outcome.message();
+}
+
 TEST_F(Crashes, CanaryIsFreshInEveryEnclave) {
     host::Enclave other(SGXDL_TEST_IMAGE, quiet());
     const auto first = enclave.call<Canary>();

@@ -44,6 +44,8 @@ enum class Fault : uint32_t {
     unset_stub,
 };
 using Die = Ecall<73, void(Fault fault)>;
+// Jumps through a stub's table in a call that is pinned to no generation.
+using JumpUnpinned = Ecall<84, void(), Pin::no>;
 
 // Makes the ocall `Ask` or `AskNested` and returns what came: answer, or -1 when it was refused.
 using Relay = Ecall<74, int64_t(bool nested, int64_t value)>;

@@ -228,6 +228,10 @@ void die(Fault fault) {
     }
 }
 
+void jump_unpinned() {
+    asm volatile("jmp *%gs:800");
+}
+
 // --- ocalls -------------------------------------------------------------------------------------
 
 int64_t relay(bool nested, int64_t value) {
@@ -329,16 +333,27 @@ uint64_t canary() {
 }
 
 constexpr EcallRow rows[] = {
-    bind<Echo, echo>(),       bind<Empty, empty>(),
-    bind<Mix, mix>(),         bind<Fail, fail>(),
-    bind<Fill, fill>(),       bind<Release, release>(),
-    bind<Churn, churn>(),     bind<Count, count>(),
-    bind<Meet, meet>(),       bind<Die, die>(),
-    bind<Relay, relay>(),     bind<Swap, swap>(),
-    bind<Library, library>(), bind<Sign, sign>(),
-    bind<Random, random>(),   bind<Print, print>(),
-    bind<Commit, commit>(),   bind<GetProcessor, get_processor>(),
-    bind<Canary, canary>(),   bind<CallLoaded, call_loaded>(),
+    bind<Echo, echo>(),
+    bind<Empty, empty>(),
+    bind<Mix, mix>(),
+    bind<Fail, fail>(),
+    bind<Fill, fill>(),
+    bind<Release, release>(),
+    bind<Churn, churn>(),
+    bind<Count, count>(),
+    bind<Meet, meet>(),
+    bind<Die, die>(),
+    bind<Relay, relay>(),
+    bind<Swap, swap>(),
+    bind<Library, library>(),
+    bind<Sign, sign>(),
+    bind<Random, random>(),
+    bind<Print, print>(),
+    bind<Commit, commit>(),
+    bind<GetProcessor, get_processor>(),
+    bind<JumpUnpinned, jump_unpinned>(),
+    bind<Canary, canary>(),
+    bind<CallLoaded, call_loaded>(),
 };
 
 }  // namespace
