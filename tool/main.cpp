@@ -17,18 +17,10 @@ using AddVerb = void (*)(CLI::App&);
 
 // One line per verb, in the order of --help.
 constexpr AddVerb verbs[] = {
-    sgxdl::tool::add_doctor,
-    sgxdl::tool::add_keygen,
-    sgxdl::tool::add_pack,
-    sgxdl::tool::add_diff,
-    sgxdl::tool::add_inspect,
-    sgxdl::signer::add_sign_enclave,
-    sgxdl::signer::add_audit_image,
-    sgxdl::control::add_load,
-    sgxdl::control::add_patch,
-    sgxdl::control::add_rollback,
-    sgxdl::control::add_unload,
-    sgxdl::control::add_list,
+    sgxdl::tool::add_doctor,        sgxdl::tool::add_keygen,    sgxdl::tool::add_pack,
+    sgxdl::tool::add_diff,          sgxdl::tool::add_inspect,   sgxdl::signer::add_sign_enclave,
+    sgxdl::signer::add_audit_image, sgxdl::control::add_load,   sgxdl::control::add_patch,
+    sgxdl::control::add_rollback,   sgxdl::control::add_unload, sgxdl::control::add_list,
 };
 
 }  // namespace
@@ -36,9 +28,11 @@ constexpr AddVerb verbs[] = {
 int main(int argc, char** argv) {
     CLI::App app{"Loads and patches code inside a running SGX enclave.", "sgxdl"};
     app.require_subcommand(1);
-    app.footer("Exit codes: 0 ok, 1 error, 2 usage or 'cannot diff', 3 no change.\n"
-               "`sgxdl VERB --help` shows an example for each verb.");
-    for (AddVerb add : verbs) add(app);
+    app.footer(
+        "Exit codes: 0 ok, 1 error, 2 usage or 'cannot diff', 3 no change.\n"
+        "`sgxdl VERB --help` shows an example for each verb.");
+    for (AddVerb add : verbs)
+        add(app);
     try {
         app.parse(argc, argv);
     } catch (const CLI::ParseError& error) {

@@ -25,18 +25,19 @@ enum sgxdl_bundle_flags {
 };
 
 struct sgxdl_bundle_header {
-    char magic[8];           /*   0 SGXDL_BUNDLE_MAGIC, without NUL */
-    uint32_t format;         /*   8 SGXDL_BUNDLE_FORMAT */
-    uint32_t kind;           /*  12 enum sgxdl_bundle_kind */
-    uint32_t flags;          /*  16 enum sgxdl_bundle_flags */
-    uint32_t header_size;    /*  20 sizeof(struct sgxdl_bundle_header) */
-    char product[64];        /*  24 must equal the enclave's product name */
-    char module[64];         /*  88 the module that this bundle makes or changes */
-    char version[64];        /* 152 for people; the state after this bundle */
-    uint64_t security_version; /* 216 never below the loader's floor for the module */
-    uint64_t payload_size;   /* 224 bytes that follow the header */
+    char magic[8];              /*   0 SGXDL_BUNDLE_MAGIC, without NUL */
+    uint32_t format;            /*   8 SGXDL_BUNDLE_FORMAT */
+    uint32_t kind;              /*  12 enum sgxdl_bundle_kind */
+    uint32_t flags;             /*  16 enum sgxdl_bundle_flags */
+    uint32_t header_size;       /*  20 sizeof(struct sgxdl_bundle_header) */
+    char product[64];           /*  24 must equal the enclave's product name */
+    char module[64];            /*  88 the module that this bundle makes or changes */
+    char version[64];           /* 152 for people; the state after this bundle */
+    uint64_t security_version;  /* 216 never below the loader's floor for the module */
+    uint64_t payload_size;      /* 224 bytes that follow the header */
     uint8_t payload_digest[32]; /* 232 BLAKE2b-256 over the payload */
-    uint8_t predecessor[32]; /* 264 digest (below) of the bundle whose state this one changes; zero for a module */
+    uint8_t predecessor[32]; /* 264 digest (below) of the bundle whose state this one changes; zero
+                                for a module */
     uint8_t reserved[152];   /* 296 zero */
     uint8_t signature[64];   /* 448 Ed25519 by the vendor's key over bytes 0 to 447 */
 };

@@ -1,3 +1,4 @@
+// The SQLite tests in the enclave.
 #include <stdexcept>
 
 #include "emulator/sgxemu.hpp"

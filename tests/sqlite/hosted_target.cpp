@@ -1,3 +1,4 @@
+// The SQLite tests in this process, by the loader on its hosted platform.
 #include <dlfcn.h>
 
 #include <algorithm>

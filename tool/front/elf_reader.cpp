@@ -1,3 +1,4 @@
+// read_elf(): a payload to an Image.
 #include <elf.h>
 
 #include <charconv>

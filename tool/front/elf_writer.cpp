@@ -1,3 +1,4 @@
+// write_elf(): an Image to a payload.
 #include <elf.h>
 
 #include <cstring>

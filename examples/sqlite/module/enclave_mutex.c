@@ -33,9 +33,9 @@ static int mutex_end(void) {
     return SQLITE_OK;
 }
 
-static sqlite3_mutex *mutex_alloc(int kind) {
+static sqlite3_mutex* mutex_alloc(int kind) {
     pthread_mutexattr_t attributes;
-    struct sqlite3_mutex *mutex;
+    struct sqlite3_mutex* mutex;
     int failed;
     if (kind >= SQLITE_MUTEX_STATIC_MAIN) {
         int index = kind - SQLITE_MUTEX_STATIC_MAIN;
@@ -57,20 +57,20 @@ static sqlite3_mutex *mutex_alloc(int kind) {
     return mutex;
 }
 
-static void mutex_free(sqlite3_mutex *mutex) {
+static void mutex_free(sqlite3_mutex* mutex) {
     pthread_mutex_destroy(&mutex->lock);
     free(mutex);
 }
 
-static void mutex_enter(sqlite3_mutex *mutex) {
+static void mutex_enter(sqlite3_mutex* mutex) {
     pthread_mutex_lock(&mutex->lock);
 }
 
-static int mutex_try(sqlite3_mutex *mutex) {
+static int mutex_try(sqlite3_mutex* mutex) {
     return pthread_mutex_trylock(&mutex->lock) == 0 ? SQLITE_OK : SQLITE_BUSY;
 }
 
-static void mutex_leave(sqlite3_mutex *mutex) {
+static void mutex_leave(sqlite3_mutex* mutex) {
     pthread_mutex_unlock(&mutex->lock);
 }
 

@@ -13,32 +13,39 @@
 #include <time.h>
 #include <unistd.h>
 
-static int open_refused(sqlite3_vfs *vfs, const char *name, sqlite3_file *file, int flags,
-                        int *out_flags) {
-    (void)vfs; (void)name; (void)flags; (void)out_flags;
+static int open_refused(sqlite3_vfs* vfs, const char* name, sqlite3_file* file, int flags,
+                        int* out_flags) {
+    (void)vfs;
+    (void)name;
+    (void)flags;
+    (void)out_flags;
     file->pMethods = 0;
     return SQLITE_CANTOPEN;
 }
 
-static int delete_refused(sqlite3_vfs *vfs, const char *name, int sync) {
-    (void)vfs; (void)name; (void)sync;
+static int delete_refused(sqlite3_vfs* vfs, const char* name, int sync) {
+    (void)vfs;
+    (void)name;
+    (void)sync;
     return SQLITE_IOERR_DELETE;
 }
 
-static int access_nothing(sqlite3_vfs *vfs, const char *name, int flags, int *result) {
-    (void)vfs; (void)name; (void)flags;
+static int access_nothing(sqlite3_vfs* vfs, const char* name, int flags, int* result) {
+    (void)vfs;
+    (void)name;
+    (void)flags;
     *result = 0;
     return SQLITE_OK;
 }
 
-static int full_pathname(sqlite3_vfs *vfs, const char *name, int size, char *out) {
+static int full_pathname(sqlite3_vfs* vfs, const char* name, int size, char* out) {
     (void)vfs;
     sqlite3_snprintf(size, out, "%s", name);
     return SQLITE_OK;
 }
 
 /* SQLite asks for at most a few dozen bytes; getentropy gives 256 at a time. */
-static int randomness(sqlite3_vfs *vfs, int size, char *out) {
+static int randomness(sqlite3_vfs* vfs, int size, char* out) {
     int done = 0;
     (void)vfs;
     while (done < size) {
@@ -49,14 +56,14 @@ static int randomness(sqlite3_vfs *vfs, int size, char *out) {
     return done;
 }
 
-static int sleep_us(sqlite3_vfs *vfs, int microseconds) {
+static int sleep_us(sqlite3_vfs* vfs, int microseconds) {
     struct timespec wish = {microseconds / 1000000, (microseconds % 1000000) * 1000L};
     (void)vfs;
     nanosleep(&wish, 0);
     return microseconds;
 }
 
-static int current_time_ms(sqlite3_vfs *vfs, sqlite3_int64 *now) {
+static int current_time_ms(sqlite3_vfs* vfs, sqlite3_int64* now) {
     /* Julian day of the Unix epoch, in milliseconds. */
     static const sqlite3_int64 unix_epoch = 24405875 * (sqlite3_int64)8640000;
     struct timespec time = {0, 0};
@@ -66,15 +73,17 @@ static int current_time_ms(sqlite3_vfs *vfs, sqlite3_int64 *now) {
     return SQLITE_OK;
 }
 
-static int current_time(sqlite3_vfs *vfs, double *now) {
+static int current_time(sqlite3_vfs* vfs, double* now) {
     sqlite3_int64 ms = 0;
     int rc = current_time_ms(vfs, &ms);
     *now = (double)ms / 86400000.0;
     return rc;
 }
 
-static int last_error(sqlite3_vfs *vfs, int size, char *out) {
-    (void)vfs; (void)size; (void)out;
+static int last_error(sqlite3_vfs* vfs, int size, char* out) {
+    (void)vfs;
+    (void)size;
+    (void)out;
     return 0;
 }
 

@@ -17,25 +17,25 @@
 typedef struct speedtest_file speedtest_file;
 extern speedtest_file speedtest_stdout, speedtest_stderr;
 
-int speedtest_printf(const char *format, ...) __attribute__((format(printf, 1, 2)));
-int speedtest_fprintf(speedtest_file *file, const char *format, ...)
+int speedtest_printf(const char* format, ...) __attribute__((format(printf, 1, 2)));
+int speedtest_fprintf(speedtest_file* file, const char* format, ...)
     __attribute__((format(printf, 2, 3)));
-int speedtest_vfprintf(speedtest_file *file, const char *format, va_list arguments);
-speedtest_file *speedtest_fopen(const char *name, const char *mode);
-char *speedtest_fgets(char *out, int size, speedtest_file *file);
-unsigned long speedtest_fwrite(const void *bytes, unsigned long size, unsigned long count,
-                               speedtest_file *file);
-int speedtest_fclose(speedtest_file *file);
-int speedtest_fflush(speedtest_file *file);
-int speedtest_unlink(const char *name);
+int speedtest_vfprintf(speedtest_file* file, const char* format, va_list arguments);
+speedtest_file* speedtest_fopen(const char* name, const char* mode);
+char* speedtest_fgets(char* out, int size, speedtest_file* file);
+unsigned long speedtest_fwrite(const void* bytes, unsigned long size, unsigned long count,
+                               speedtest_file* file);
+int speedtest_fclose(speedtest_file* file);
+int speedtest_fflush(speedtest_file* file);
+int speedtest_unlink(const char* name);
 int speedtest_getpid(void);
 
 /* Provided by whoever runs the test: takes text, and ends the test when speedtest1 gives up. */
-void speedtest_output(const char *text, unsigned long size);
+void speedtest_output(const char* text, unsigned long size);
 void speedtest_exit(int status) __attribute__((noreturn));
 
 /* speedtest1's main(), under the name that sgxdl_sym() is asked for. */
-int speedtest_main(int argc, char **argv);
+int speedtest_main(int argc, char** argv);
 
 #undef stdout
 #undef stderr

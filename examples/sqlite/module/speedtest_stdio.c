@@ -12,11 +12,11 @@ struct speedtest_file {
 };
 speedtest_file speedtest_stdout = {1}, speedtest_stderr = {2};
 
-void speedtest_output(const char *text, unsigned long size);
+void speedtest_output(const char* text, unsigned long size);
 
 /* SQLite's own formatter: it knows every directive that speedtest1 uses, %.*s and %llu included. */
-int speedtest_vfprintf(speedtest_file *file, const char *format, va_list arguments) {
-    char *text = sqlite3_vmprintf(format, arguments);
+int speedtest_vfprintf(speedtest_file* file, const char* format, va_list arguments) {
+    char* text = sqlite3_vmprintf(format, arguments);
     int size;
     (void)file;
     if (!text) return -1;
@@ -26,7 +26,7 @@ int speedtest_vfprintf(speedtest_file *file, const char *format, va_list argumen
     return size;
 }
 
-int speedtest_printf(const char *format, ...) {
+int speedtest_printf(const char* format, ...) {
     va_list arguments;
     int size;
     va_start(arguments, format);
@@ -35,7 +35,7 @@ int speedtest_printf(const char *format, ...) {
     return size;
 }
 
-int speedtest_fprintf(speedtest_file *file, const char *format, ...) {
+int speedtest_fprintf(speedtest_file* file, const char* format, ...) {
     va_list arguments;
     int size;
     va_start(arguments, format);
@@ -44,34 +44,37 @@ int speedtest_fprintf(speedtest_file *file, const char *format, ...) {
     return size;
 }
 
-speedtest_file *speedtest_fopen(const char *name, const char *mode) {
-    (void)name; (void)mode;
+speedtest_file* speedtest_fopen(const char* name, const char* mode) {
+    (void)name;
+    (void)mode;
     return 0;
 }
 
-char *speedtest_fgets(char *out, int size, speedtest_file *file) {
-    (void)out; (void)size; (void)file;
+char* speedtest_fgets(char* out, int size, speedtest_file* file) {
+    (void)out;
+    (void)size;
+    (void)file;
     return 0;
 }
 
-unsigned long speedtest_fwrite(const void *bytes, unsigned long size, unsigned long count,
-                               speedtest_file *file) {
+unsigned long speedtest_fwrite(const void* bytes, unsigned long size, unsigned long count,
+                               speedtest_file* file) {
     (void)file;
     speedtest_output(bytes, size * count);
     return count;
 }
 
-int speedtest_fclose(speedtest_file *file) {
+int speedtest_fclose(speedtest_file* file) {
     (void)file;
     return 0;
 }
 
-int speedtest_fflush(speedtest_file *file) {
+int speedtest_fflush(speedtest_file* file) {
     (void)file;
     return 0;
 }
 
-int speedtest_unlink(const char *name) {
+int speedtest_unlink(const char* name) {
     (void)name;
     return 0;
 }
