@@ -78,6 +78,12 @@ case $check in
         expect "no #pragma once" "include guard"
         fresh; { echo '// Long.'; yes '' | head -n 801; } >"$tree/host/long.cpp"
         expect "at most 800" "length"
+        fresh; mkdir -p "$tree/docs" "$tree/tests/a"
+        echo 'C1 is shown by `Suite.Name`.' >"$tree/docs/consistency-model.md"
+        put tests/a/a_test.cpp '// A.\nTEST(Suite, OtherName) {}\n'
+        expect "there is no test Suite.Name" "promise without its test"
+        put tests/a/a_test.cpp 'TEST(Suite, Name) {}\n'
+        expect accepts "promise with its test"
         # A linked file with a segment that is writable and executable.
         fresh; mkdir "$tree/build"
         echo 'int data = 1; int main(void) { return data; }' >"$tree/build/a.c"
