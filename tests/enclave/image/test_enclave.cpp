@@ -11,6 +11,13 @@
 #include "enclave/loader/platform.hpp"
 #include "sgxdl/enclave.hpp"
 #include "tests/enclave/image/interface.hpp"
+#include "tests/loader/relocation_cases.hpp"
+
+// Imports of the modules in tests/loader/relocation_cases.hpp.
+extern "C" {
+int imported_object = sgxdl::test::imported_value;
+int imported(int x) { return x + sgxdl::test::imported_adds; }
+}
 
 namespace sgxdl {
 
