@@ -98,7 +98,9 @@ TEST_F(Core, BrokenBundlesAreRefusedAndTheEnclaveAnswers) {
             const host::OperationReport report = enclave.load_bundle(broken.bundle, names);
             EXPECT_EQ(report.status, static_cast<Status>(broken.code)) << report.message();
             EXPECT_NE(report.context.find(broken.text), std::string::npos) << report.message();
-            if (!first) EXPECT_EQ(footprint(), before);
+            if (!first) {
+                EXPECT_EQ(footprint(), before);
+            }
             expect_answers();
             ++refused;
         }
