@@ -92,7 +92,13 @@ void Core::fill_stub(const Module& module, uint32_t symbol) {
     const ModuleSymbol& s = module.symbols[symbol];
     auto fill = [&](const Generation& generation, const Instance* instance) {
         if (!instance) return;
-        const SymbolPlace place = place_of(*instance->definition, symbol);
+        SymbolPlace place = place_of(*instance->definition, symbol);
+        // New in a unit that this generation has without it: as if it had been back-filled.
+        const Instance* live = module.units[s.unit].live;
+        if (!place.piece && live && live->from == 0) {
+            instance = live;
+            place = place_of(*live->definition, symbol);
+        }
         // A pending table without the page yet will be copied from the current one.
         if (place.piece && Generations::has(generation, s.stub))
             Generations::set(generation, s.stub, address_in(*instance, *place.piece, place.offset));

@@ -98,6 +98,7 @@ std::span<const Operation::Step> Operation::pipeline(Kind kind) {
         {&O::publish, Stage::current},
     };
     static constexpr Step unload[] = {
+        {&O::choose_kept, Stage::verified},        {&O::spread_kept, Stage::verified},
         {&O::choose_dropped, Stage::planned},      {&O::reserve_records, Stage::building},
         {&O::prepare_generation, Stage::building}, {&O::copy_table, Stage::building},
         {&O::fill_table, Stage::building},         {&O::publish, Stage::current},

@@ -55,6 +55,8 @@ class Operation {
     Result<bool> drop_removed(Budget&);
     Result<bool> choose_roots(Budget&);
     Result<bool> reach(Budget&);
+    Result<bool> choose_kept(Budget&);
+    Result<bool> spread_kept(Budget&);
     Result<bool> choose_dropped(Budget&);
     // reuse.cpp
     Result<bool> find_copies(Budget&);
@@ -136,7 +138,7 @@ class Operation {
     Result<bool> flush(Budget& budget, Region& region, RegionKind kind, uint64_t until);
     uintptr_t& slot_address(const Slot& slot);
     void write_slot(const Slot& slot, uint8_t* bytes) const;
-    void back_fill();
+    void back_fill(uint64_t number);
     void publish_units(uint64_t number);
     void record_undo();
     bool stays_removed(const Unit& unit) const;
@@ -167,6 +169,7 @@ class Operation {
     Vec<uint32_t> link_;                     // units to link, in link order
     Vec<uint32_t> undecided_;                // constants that may go back to a copy of before
     Vec<uint32_t> reused_;                   // constants that do
+    Vec<uint32_t> kept_;                     // unloading: units that stay, as far as known
     Vec<uint32_t> dropped_;                  // units whose live copy ends
     Vec<Instance*> needed_;                  // copies that removed functions are bound to
     Vec<uint32_t> reverse_first_, reverse_;  // edges by target unit

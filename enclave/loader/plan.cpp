@@ -276,53 +276,67 @@ Result<bool> Operation::reach(Budget& budget) {
 
 // --- unloading ----------------------------------------------------------------------------------
 
-// Named functions, and loaded code that no other root reaches, end. Data, constants and literals
-// stay until the module goes: programs keep pointers to them.
-Result<bool> Operation::choose_dropped(Budget&) {
-    Vec<uint32_t> queue;
-    if (!names_.empty()) {
-        for (size_t at = 0; at < names_.size();) {
-            const std::string_view name(&names_[at]);
-            at += name.size() + 1;
-            const uint32_t symbol = module_->names.find(name);
-            Unit* unit = symbol == none ? nullptr : &module_->units[module_->symbols[symbol].unit];
-            if (!unit || !unit->live || unit->live->definition->kind != UnitKind::text)
-                return make_error(Code::no_such_symbol, "no function '%s' of '%s' is loaded",
-                                  name.data(), module_->name.data());
-            unit->next_removed = true;  // scratch here: not a root any more
-            if (!touched_.push(module_->symbols[symbol].unit))
-                return make_error(Code::no_memory, "change records");
-        }
-        for (uint32_t i = 0; i < module_->units.size(); ++i) {
-            Unit& unit = module_->units[i];
-            if (!unit.live || !unit.root || unit.next_removed) continue;
-            unit.mark = mark_link;
-            if (!queue.push(i)) return make_error(Code::no_memory, "list of units");
-        }
-        for (size_t at = 0; at < queue.size(); ++at) {
-            const Definition& d = *module_->units[queue[at]].definition;
-            for (uint32_t p = 0; p < d.piece_count; ++p) {
-                const Piece& piece = d.bundle->pieces[d.bundle->piece_order[d.first_piece + p]];
-                for (uint32_t i = 0; i < piece.rela_count; ++i) {
-                    const uint32_t to = target_unit(
-                        *d.bundle,
-                        d.bundle
-                            ->targets[elf::Rela::read(piece.relas + i * elf::rela_size).symbol]);
-                    if (to == none || module_->units[to].mark) continue;
-                    if (module_->units[to].next_removed)
-                        return make_error(Code::in_use, "'%s' is used by '%s'",
-                                          unit_name(*module_, to), unit_name(*module_, queue[at]));
-                    module_->units[to].mark = mark_link;
-                    if (!queue.push(to)) return make_error(Code::no_memory, "list of units");
-                }
-            }
-        }
+// Named functions, and loaded code that nothing else reaches, end. Data, constants and literals
+// stay until the module goes, because programs keep pointers to them, and so does what they point
+// to.
+Result<bool> Operation::choose_kept(Budget& budget) {
+    if (names_.empty()) return true;
+    for (size_t at = 0; cursor_ == 0 && at < names_.size();) {
+        const std::string_view name(&names_[at]);
+        at += name.size() + 1;
+        const uint32_t symbol = module_->names.find(name);
+        Unit* unit = symbol == none ? nullptr : &module_->units[module_->symbols[symbol].unit];
+        if (!unit || !unit->live || unit->kind != UnitKind::text)
+            return make_error(Code::no_such_symbol, "no function '%s' of '%s' is loaded",
+                              name.data(), module_->name.data());
+        unit->next_removed = true;  // scratch here: not a root any more
+        if (!touched_.push(module_->symbols[symbol].unit))
+            return make_error(Code::no_memory, "change records");
     }
-    for (uint32_t i = 0; i < module_->units.size(); ++i) {
-        Unit& unit = module_->units[i];
+    while (cursor_ < module_->units.size()) {
+        Unit& unit = module_->units[cursor_];
+        if (unit.live && !unit.next_removed && (unit.root || unit.kind != UnitKind::text)) {
+            unit.mark = mark_link;
+            if (!kept_.push(static_cast<uint32_t>(cursor_)))
+                return make_error(Code::no_memory, "list of units");
+        }
+        ++cursor_;
+        budget.spend(Budget::record / 4);
+        if (budget.spent()) return false;
+    }
+    return true;
+}
+
+Result<bool> Operation::spread_kept(Budget& budget) {
+    for (; cursor_ < kept_.size(); ++cursor_) {
+        if (budget.spent()) return false;
+        const Definition& d = *module_->units[kept_[cursor_]].definition;
+        for (uint32_t p = 0; p < d.piece_count; ++p) {
+            const Piece& piece = d.bundle->pieces[d.bundle->piece_order[d.first_piece + p]];
+            for (uint32_t i = 0; i < piece.rela_count; ++i) {
+                const elf::Rela r = elf::Rela::read(piece.relas + i * elf::rela_size);
+                const uint32_t to = target_unit(*d.bundle, d.bundle->targets[r.symbol]);
+                if (to == none || module_->units[to].mark || !module_->units[to].live) continue;
+                if (module_->units[to].next_removed)
+                    return make_error(Code::in_use, "'%s' is used by '%s'", unit_name(*module_, to),
+                                      unit_name(*module_, kept_[cursor_]));
+                module_->units[to].mark = mark_link;
+                if (!kept_.push(to)) return make_error(Code::no_memory, "list of units");
+            }
+            budget.spend(piece.rela_count * Budget::relocation);
+        }
+        budget.spend(Budget::record);
+    }
+    return true;
+}
+
+Result<bool> Operation::choose_dropped(Budget& budget) {
+    for (; cursor_ < module_->units.size(); ++cursor_) {
+        if (budget.spent()) return false;
+        budget.spend(Budget::record / 4);
+        Unit& unit = module_->units[cursor_];
         if (!unit.live || unit.mark) continue;
         const Definition& d = *unit.live->definition;
-        if (!names_.empty() && d.kind != UnitKind::text) continue;
         for (uint32_t s = d.first_symbol; s != none && !force_;
              s = d.bundle->symbols[s].next_in_definition) {
             if (module_->symbols[d.bundle->symbols[s].id].stub != none)
@@ -330,7 +344,8 @@ Result<bool> Operation::choose_dropped(Budget&) {
                                   d.bundle->symbols[s].name.data());
         }
         unit.mark = mark_dropped;
-        if (!dropped_.push(i)) return make_error(Code::no_memory, "list of units");
+        if (!dropped_.push(static_cast<uint32_t>(cursor_)))
+            return make_error(Code::no_memory, "list of units");
         if (d.kind == UnitKind::text) ++progress_.functions;
         progress_.text_bytes += d.size[0];
     }

@@ -83,15 +83,18 @@ Result<bool> Operation::fill_table(Budget& budget) {
     return true;
 }
 
-// Units that are new here get the stub slots of all live generations that hold the trap. Threads
-// may run them from now on, so this is past every failure.
-void Operation::back_fill() {
+// Functions that are new here get the stub slots of all live generations that hold the trap.
+// Threads may run them from now on, so this is past every failure.
+void Operation::back_fill(uint64_t number) {
     for (uint32_t index : link_) {
         const Unit& unit = module_->units[index];
         const Definition& d = *effective(unit);
-        if (unit.live || d.kind != UnitKind::text) continue;
+        unit.next->birth = unit.next->from = unit.live ? number : 0;
+        if (d.kind != UnitKind::text || (unit.live && !unit.next_definition)) continue;
         for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
             const DefinedSymbol& defined = d.bundle->symbols[s];
+            if (unit.live && place_of(*unit.live->definition, defined.id).piece) continue;
+            unit.next->from = 0;
             const uint32_t stub = module_->symbols[defined.id].stub;
             if (stub == none) continue;
             const uintptr_t address =
@@ -228,8 +231,6 @@ void Operation::publish_units(uint64_t number) {
     for (uint32_t index : link_) {
         Unit& unit = module_->units[index];
         const Definition& d = *unit.next->definition;
-        // A unit that no older generation has was back-filled into all of them.
-        unit.next->birth = unit.next->from = unit.live ? number : 0;
         if (unit.live) retire(unit);
         unit.live = unit.next;
         unit.next = nullptr;
@@ -273,7 +274,10 @@ void Operation::publish_units(uint64_t number) {
 
 Result<bool> Operation::publish(Budget&) {
     published_ = true;  // from here on nothing fails
-    back_fill();
+    Generations& generations = core_.generations;
+    const uint64_t number =
+        generations.pending() ? generations.pending()->number : generations.current()->number;
+    back_fill(number);
     if (new_module_) {
         module_->names = std::move(bundle_->names);
         const bool room = core_.modules.push(module_);
@@ -284,9 +288,7 @@ Result<bool> Operation::publish(Budget&) {
     }
     // What a patch replaces is recorded before it goes; what a rollback undoes is let go after.
     if (kind_ == Kind::load || kind_ == Kind::patch) record_undo();
-    Generations& generations = core_.generations;
-    publish_units(generations.pending() ? generations.pending()->number
-                                        : generations.current()->number);
+    publish_units(number);
     if (kind_ == Kind::rollback) record_undo();
     for (RegionKind kind : {constants, veneers}) {
         // GOT slots and veneers live as long as the module.

@@ -186,6 +186,19 @@ TEST_F(Function, UnloadGivesBackTheFunctionAndWhatOnlyItUsed) {
     EXPECT_EQ(symbol<int(int)>("m", "a")(3), 14);
 }
 
+TEST_F(Function, WhatDataPointsToStaysWithTheData) {
+    const auto bundle = module("m", program(10));
+    ASSERT_TRUE(apply(bundle, {"b"}).ok());
+    EXPECT_EQ(unload("m", {"d"}, true).text(), "still in use: 'd' is used by 'pointers'");
+    ASSERT_TRUE(unload("m", {"b"}, true).ok());
+    reclaim_all();
+    EXPECT_EQ(loader().symbol("m", "c"), nullptr) << "only b used it";
+    EXPECT_NE(loader().symbol("m", "d"), nullptr);
+    ASSERT_TRUE(extend("m", {"c"}).ok());
+    Pin pin(loader());
+    EXPECT_EQ(symbol<int(int)>("m", "c")(7), 1007) << "through the pointer in data that stayed";
+}
+
 TEST_F(Function, UnloadOfAHandedOutAddressWantsForce) {
     const auto bundle = module("m", program(10));
     ASSERT_TRUE(apply(bundle, {"a", "e"}).ok());
@@ -245,7 +258,7 @@ TEST_F(Function, AFailedExtensionForgetsWhatWasAskedFor) {
     EXPECT_EQ(loader().symbol("m", "late"), nullptr);
     Result<ModuleInfo> info = loader().module_info(0);
     ASSERT_TRUE(info);
-    EXPECT_EQ(info->functions_loaded, 0u);
+    EXPECT_EQ(info->functions_loaded, 1u) << "d, which data points to";
 }
 
 TEST_F(Function, UnloadedFunctionsStayAwayWhenAPatchChangesThem) {
