@@ -90,14 +90,13 @@ std::vector<uint8_t> LoaderTest::module_of(const std::string& name,
     }
 }
 
-std::vector<uint8_t> LoaderTest::patch(const std::string& name,
-                                       const std::vector<uint8_t>& base_bytes,
-                                       const std::string& source, uint32_t flags,
-                                       const std::vector<std::string>& only,
-                                       const std::vector<std::string>& removed,
-                                       uint64_t security_version) {
+std::vector<uint8_t> LoaderTest::patch(
+    const std::string& name, const std::vector<uint8_t>& base_bytes, const std::string& source,
+    uint32_t flags, const std::vector<std::string>& only, const std::vector<std::string>& removed,
+    uint64_t security_version, const std::string& compile_flags) {
     const front::Bundle base = front::open_bundle(base_bytes, "base");
-    const front::Image build = front::build_image({work.compile(name + ".patched.c", source)});
+    const front::Image build =
+        front::build_image({work.compile(name + ".patched.c", source, compile_flags)});
     std::set<std::string> old_names = states_[base.digest];
     for (const auto& [symbol, index] : front::defined_names(base.image))
         old_names.emplace(symbol);

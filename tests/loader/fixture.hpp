@@ -51,7 +51,8 @@ class LoaderTest : public ::testing::Test {
                                uint32_t flags = SGXDL_BUNDLE_ROLLBACK_ALLOWED,
                                const std::vector<std::string>& only = {},
                                const std::vector<std::string>& removed = {},
-                               uint64_t security_version = 1);
+                               uint64_t security_version = 1,
+                               const std::string& compile_flags = default_flags);
 
     Outcome apply(const std::vector<uint8_t>& bundle, const std::vector<std::string>& names = {});
     // The same with the list of names as it crosses the border.
