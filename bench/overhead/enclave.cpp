@@ -9,8 +9,8 @@ namespace {
 
 using namespace sgxdl::sqlite;
 
-// A canonical stub is `jmp *%gs:disp32`: 65 ff 24 25 disp32. The table's entry is the address of the
-// version that this call is pinned to.
+// A canonical stub is `jmp *%gs:disp32`: 65 ff 24 25 disp32. The table's entry is the address of
+// the version that this call is pinned to.
 const uint8_t* present_version(const void* stub) {
     static constexpr uint8_t opcode[] = {0x65, 0xff, 0x24, 0x25};
     if (stub == nullptr || std::memcmp(stub, opcode, sizeof opcode) != 0) return nullptr;
@@ -44,4 +44,6 @@ constexpr sgxdl::EcallRow rows[] = {
 
 constinit const sgxdl::Application sgxdl::application = {.ecalls = rows, .start = nullptr};
 
-void* sgxdl::sqlite::find(const char* module, const char* name) { return sgxdl_sym(module, name); }
+void* sgxdl::sqlite::find(const char* module, const char* name) {
+    return sgxdl_sym(module, name);
+}

@@ -1,9 +1,10 @@
 // What being loaded costs code that runs: SQLite's speedtest1 as a module against the same objects
 // linked statically into the same enclave.
 //
-// Where functions lie moves SQLite by several per cent, so both sides come in several random orders of
-// their functions, and pairs of runs (one of each side, of one order) are interleaved. Time is the
-// processor time of the thread that is in the enclave. First the proof that both run the same code.
+// Where functions lie moves SQLite by several per cent, so both sides come in several random orders
+// of their functions, and pairs of runs (one of each side, of one order) are interleaved. Time is
+// the processor time of the thread that is in the enclave. First the proof that both run the same
+// code.
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -42,7 +43,9 @@ struct Layout {
         linked = std::make_unique<host::Enclave>(
             fmt::format("{}/overhead_static_{}.signed", SGXDL_OVERHEAD_FOLDER, seed), quiet);
     }
-    std::string bundle() const { return fmt::format("{}/speedtest-{}.sgxm", SGXDL_OVERHEAD_FOLDER, seed); }
+    std::string bundle() const {
+        return fmt::format("{}/speedtest-{}.sgxm", SGXDL_OVERHEAD_FOLDER, seed);
+    }
     std::string linked_elf() const {
         return fmt::format("{}/overhead_static_{}.elf", SGXDL_OVERHEAD_FOLDER, seed);
     }
@@ -51,8 +54,8 @@ struct Layout {
 std::string run(host::Enclave& enclave, const std::string& arguments) {
     std::vector<char> buffer(sqlite::max_text);
     host::OutTo<char> text{buffer};
-    const auto reply =
-        enclave.call<sqlite::Speedtest>(std::string_view(module_name), std::string_view(arguments), text);
+    const auto reply = enclave.call<sqlite::Speedtest>(std::string_view(module_name),
+                                                       std::string_view(arguments), text);
     if (!reply) throw std::runtime_error("speedtest1: " + reply.message());
     std::string out(buffer.data(), reply.value.size);
     if (reply.value.result != 0) throw std::runtime_error("speedtest1: " + out);
@@ -77,9 +80,9 @@ TextComparison compare(const Layout& layout) {
         std::vector<uint8_t> out((size + 7) / 8 * 8);
         for (uint64_t at = 0; at < size; at += part) {
             host::OutTo<uint8_t> to{{out.data() + at, std::min(part, size - at)}};
-            const auto reply = layout.loaded->call<PeekCode>(
-                std::string_view(module_name), std::string_view("speedtest_main"),
-                offset + static_cast<int64_t>(at), to);
+            const auto reply = layout.loaded->call<PeekCode>(std::string_view(module_name),
+                                                             std::string_view("speedtest_main"),
+                                                             offset + static_cast<int64_t>(at), to);
             if (!reply) throw std::runtime_error("reading loaded code: " + reply.message());
         }
         return out;
@@ -87,7 +90,9 @@ TextComparison compare(const Layout& layout) {
     return compare_text(layout.bundle(), "speedtest_main", read, layout.linked_elf());
 }
 
-double median(std::vector<double> values) { return summarise(std::move(values)).median; }
+double median(std::vector<double> values) {
+    return summarise(std::move(values)).median;
+}
 
 // 95 % confidence interval of the median, by resampling.
 std::pair<double, double> interval(const std::vector<double>& values) {
@@ -132,6 +137,8 @@ void measure(const Options& options, Report& report) {
             throw std::runtime_error("loaded and static speedtest1 computed different hashes");
         }
     }
+    fmt::print("text {}: {} functions, {} bytes outside relocations\n",
+               identical ? "identical" : "NOT IDENTICAL", all.functions, all.bytes - all.masked);
     report.note("text_identical", identical);
     report.note("text_functions_compared", all.functions);
     report.note("text_bytes_compared", all.bytes - all.masked);
@@ -155,6 +162,8 @@ void measure(const Options& options, Report& report) {
         }
     }
     const auto [low, high] = interval(ratio.samples);
+    fmt::print("ratio: 95 % confidence interval of the median {:.4f} to {:.4f}, {} pairs\n", low,
+               high, ratio.samples.size());
     report.add(loaded);
     report.add(linked);
     report.add(ratio);
@@ -170,5 +179,6 @@ void measure(const Options& options, Report& report) {
 
 int main(int argc, char** argv) {
     using namespace sgxdl::bench;
-    return run(argc, argv, "overhead", "Loaded code against the same code linked statically.", measure);
+    return run(argc, argv, "overhead", "Loaded code against the same code linked statically.",
+               measure);
 }

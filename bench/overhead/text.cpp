@@ -31,8 +31,8 @@ T read_at(const std::vector<uint8_t>& file, uint64_t offset) {
     return value;
 }
 
-// Functions of a linked ELF file: where their bytes stand in the file, by name. Local names may stand
-// for several.
+// Functions of a linked ELF file: where their bytes stand in the file, by name. Local names may
+// stand for several.
 class StaticImage {
  public:
     explicit StaticImage(const std::string& name) : file_(read_file(name)) {
@@ -43,9 +43,11 @@ class StaticImage {
         }
         for (const Elf64_Shdr& table : sections) {
             if (table.sh_type != SHT_SYMTAB) continue;
-            for (uint64_t at = 0; at + sizeof(Elf64_Sym) <= table.sh_size; at += sizeof(Elf64_Sym)) {
+            for (uint64_t at = 0; at + sizeof(Elf64_Sym) <= table.sh_size;
+                 at += sizeof(Elf64_Sym)) {
                 const auto symbol = read_at<Elf64_Sym>(file_, table.sh_offset + at);
-                if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC || symbol.st_shndx >= sections.size()) {
+                if (ELF64_ST_TYPE(symbol.st_info) != STT_FUNC ||
+                    symbol.st_shndx >= sections.size()) {
                     continue;
                 }
                 const Elf64_Shdr& home = sections[symbol.st_shndx];
@@ -72,14 +74,16 @@ class StaticImage {
     std::multimap<std::string, uint64_t> functions_;  // offset in the file
 };
 
-uint64_t width_of(uint32_t type) { return type == R_X86_64_64 || type == R_X86_64_PC64 ? 8 : 4; }
+uint64_t width_of(uint32_t type) {
+    return type == R_X86_64_64 || type == R_X86_64_PC64 ? 8 : 4;
+}
 
 // The bytes of a section with zeroes under every relocation.
 std::vector<uint8_t> mask(const front::Section& section, const uint8_t* bytes) {
     std::vector<uint8_t> out(bytes, bytes + section.size);
     for (const front::Relocation& relocation : section.relocations) {
-        std::fill_n(out.begin() + static_cast<ptrdiff_t>(relocation.offset), width_of(relocation.type),
-                    uint8_t{0});
+        std::fill_n(out.begin() + static_cast<ptrdiff_t>(relocation.offset),
+                    width_of(relocation.type), uint8_t{0});
     }
     return out;
 }

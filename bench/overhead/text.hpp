@@ -19,8 +19,9 @@ struct TextComparison {
     bool identical() const { return functions != 0 && different == 0 && missing == 0; }
 };
 
-// `bundle_file`: the module as packed. `read_loaded(offset, size)`: loaded code, relative to the first
-// byte of the function `anchor`. `static_file`: the enclave image as the linker made it (ELF).
+// `bundle_file`: the module as packed. `read_loaded(offset, size)`: loaded code, relative to the
+// first byte of the function `anchor`. `static_file`: the enclave image as the linker made it
+// (ELF).
 TextComparison compare_text(
     const std::string& bundle_file, const std::string& anchor,
     const std::function<std::vector<uint8_t>(int64_t offset, uint64_t size)>& read_loaded,
