@@ -73,38 +73,44 @@ const char* unit_name(const Module& module, uint32_t unit) {
     return module.symbols[module.units[unit].name_symbol].name.data();
 }
 
-Instance* Core::instance_at(const Module& module, uint32_t unit, uint64_t number) {
-    auto matches = [&](const Instance* i) {
-        return i->module == &module && i->definition->unit == unit && i->birth <= number &&
-               number < i->death;
+template <class Use>
+void Core::for_each_copy(const Module& module, uint32_t unit, Use&& use) {
+    auto look = [&](Instance* copy) {
+        if (copy && copy->module == &module && copy->definition->unit == unit) use(copy);
     };
-    for (Instance* instance : retired) {
-        if (matches(instance)) return instance;
-    }
-    for (Instance* instance : module.kept) {
-        if (matches(instance)) return instance;
-    }
-    Instance* live = module.units[unit].live;
-    return live && live->birth <= number ? live : nullptr;
+    for (Instance* copy : retired)
+        look(copy);
+    for (Instance* copy : module.kept)
+        look(copy);
+    look(module.units[unit].live);
+}
+
+Instance* Core::instance_at(const Module& module, uint32_t unit, uint64_t number) {
+    Instance* found = nullptr;
+    for_each_copy(module, unit, [&](Instance* copy) {
+        if (copy->birth <= number && number < copy->death) found = copy;
+    });
+    return found;
 }
 
 void Core::fill_stub(const Module& module, uint32_t symbol) {
     const ModuleSymbol& s = module.symbols[symbol];
-    auto fill = [&](const Generation& generation, const Instance* instance) {
-        if (!instance) return;
-        SymbolPlace place = place_of(*instance->definition, symbol);
-        // New in a unit that this generation has without it: as if it had been back-filled.
-        const Instance* live = module.units[s.unit].live;
-        if (!place.piece && live && live->from == 0) {
-            instance = live;
-            place = place_of(*live->definition, symbol);
-        }
+    auto fill = [&](const Generation& generation, const Instance* copy) {
+        const SymbolPlace place = copy ? place_of(*copy->definition, symbol) : SymbolPlace{};
         // A pending table without the page yet will be copied from the current one.
         if (place.piece && Generations::has(generation, s.stub))
-            Generations::set(generation, s.stub, address_in(*instance, *place.piece, place.offset));
+            Generations::set(generation, s.stub, address_in(*copy, *place.piece, place.offset));
     };
-    for (Generation* g = generations.current(); g; g = g->older)
-        fill(*g, instance_at(module, s.unit, g->number));
+    for (Generation* g = generations.current(); g; g = g->older) {
+        // A generation that does not have the function gets the copy that introduced it.
+        const Instance* first = nullptr;
+        for_each_copy(module, s.unit, [&](Instance* copy) {
+            if (g->number < copy->death && (copy->birth <= g->number || copy->from == 0) &&
+                (!first || copy->birth < first->birth) && place_of(*copy->definition, symbol).piece)
+                first = copy;
+        });
+        fill(*g, first);
+    }
     if (generations.pending()) {
         const Unit& unit = module.units[s.unit];
         fill(*generations.pending(), unit.next ? unit.next : unit.live);

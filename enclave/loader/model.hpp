@@ -123,7 +123,7 @@ inline void dereference(Bundle* bundle) {
 struct Instance {
     Module* module = nullptr;
     const Definition* definition = nullptr;  // holds a reference to its bundle
-    uint64_t birth = 0;                      // 0: back-filled into every older generation
+    uint64_t birth = 0;
     uint64_t death = forever;
     uint64_t from = 0;            // freed when no pin lies in [from, until): birth, or 0 when a
     uint64_t until = forever;     // back-filled function is bound to it

@@ -89,7 +89,8 @@ void Operation::back_fill(uint64_t number) {
     for (uint32_t index : link_) {
         const Unit& unit = module_->units[index];
         const Definition& d = *effective(unit);
-        unit.next->birth = unit.next->from = unit.live ? number : 0;
+        unit.next->birth = number;
+        unit.next->from = unit.live ? number : 0;
         if (d.kind != UnitKind::text || (unit.live && !unit.next_definition)) continue;
         for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
             const DefinedSymbol& defined = d.bundle->symbols[s];

@@ -536,8 +536,10 @@ TEST_F(RandomOperations, Seed1) {
 TEST_F(RandomOperations, Seed2) {
     run(2, steps_wanted(1500));
 }
-TEST_F(RandomOperations, Seed3) {
-    run(3, steps_wanted(1500));
+// Found that a removed function lost what it was bound to: two copies of one unit seemed to be of
+// one generation, because back-filled copies counted as present in all older ones.
+TEST_F(RandomOperations, Seed46) {
+    run(46, steps_wanted(1500));
 }
 TEST_F(RandomOperations, SeedOfTheEnvironment) {
     const char* seed = getenv("SGXDL_SEED");
