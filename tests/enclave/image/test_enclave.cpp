@@ -16,7 +16,9 @@
 // Imports of the modules in tests/loader/relocation_cases.hpp.
 extern "C" {
 int imported_object = sgxdl::test::imported_value;
-int imported(int x) { return x + sgxdl::test::imported_adds; }
+int imported(int x) {
+    return x + sgxdl::test::imported_adds;
+}
 }
 
 namespace sgxdl {
