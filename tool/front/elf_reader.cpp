@@ -31,7 +31,7 @@ std::vector<std::string> read_lines(std::span<const uint8_t> payload, std::strin
     uint64_t count = elf.e_shnum != 0 ? elf.e_shnum : zero.sh_size;
     uint64_t names_index = elf.e_shstrndx != SHN_XINDEX ? elf.e_shstrndx : zero.sh_link;
     Elf64_Shdr names;
-    if (!header_at(names_index, names)) return {};
+    if (!header_at(names_index, names) || names.sh_type != SHT_STRTAB) return {};
     std::vector<std::string> lines;
     for (uint64_t i = 1; i < count; i++) {
         Elf64_Shdr section;
