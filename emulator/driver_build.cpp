@@ -20,8 +20,6 @@ namespace {
 constexpr uint64_t secinfo_permissions = SGX_SECINFO_R | SGX_SECINFO_W | SGX_SECINFO_X;
 // SGX_SECINFO_RESERVED_MASK of arch/x86/include/asm/sgx.h.
 constexpr uint64_t driver_secinfo_known = secinfo_permissions | SGX_SECINFO_PT_MASK;
-// Attributes that need no permission by SGX_IOC_ENCLAVE_PROVISION.
-constexpr uint64_t free_attributes = SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_KSS;
 constexpr size_t measured_chunk = 256;
 
 // sgx_validate_secinfo.
@@ -138,7 +136,7 @@ int ioctl_init(Enclave& enclave, uint64_t argument) {
     if (!copy_from_program(&sigstruct, arguments.sigstruct, sizeof(sigstruct))) return -EFAULT;
     if (sigstruct.vendor != 0 && sigstruct.vendor != 0x8086) return -EINVAL;
     const Guard guard(enclave.lock);
-    if (enclave.secs.attributes.flags & ~free_attributes) return -EACCES;
+    if (enclave.secs.attributes.flags & ~enclave.allowed_attributes) return -EACCES;
     const Digest mrenclave = enclave.measurement.value();
     enclave.einit_result = verify_sigstruct(sigstruct, enclave.secs, mrenclave);
     if (enclave.einit_result != SGX_SUCCESS) return -EPERM;
@@ -155,12 +153,13 @@ int ioctl_init(Enclave& enclave, uint64_t argument) {
     return 0;
 }
 
-// There is no /dev/sgx_provision here, so no descriptor of it can be shown: the driver's answer to
-// any other file.
-int ioctl_provision(Enclave&, uint64_t argument) {
+int ioctl_provision(Enclave& enclave, uint64_t argument) {
     sgx_enclave_provision arguments{};
     if (!copy_from_program(&arguments, argument, sizeof(arguments))) return -EFAULT;
-    return -EINVAL;
+    if (!is_provision_descriptor(static_cast<int>(arguments.fd))) return -EINVAL;
+    const Guard guard(enclave.lock);
+    enclave.allowed_attributes |= SGX_ATTR_PROVISIONKEY;
+    return 0;
 }
 
 }  // namespace sgxemu

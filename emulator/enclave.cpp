@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "emulator/host.hpp"
 #include "emulator/machine.hpp"
 
 namespace sgxemu {
@@ -16,8 +17,8 @@ namespace {
 constexpr size_t block_size = size_t{2} << 20;
 
 void* map_records(size_t size) {
-    void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* p = host::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? nullptr : p;
 }
 
@@ -53,19 +54,19 @@ void EncluSites::forget(uintptr_t begin, uintptr_t end) {
 
 Enclave::~Enclave() {
     // The mappings at ELRANGE are gone already: they held a reference.
-    if (alias_ != nullptr) ::munmap(alias_, size_);
-    if (entries_ != nullptr) ::munmap(entries_, size_ / page_size * sizeof(EpcmEntry));
+    if (alias_ != nullptr) host::munmap(alias_, size_);
+    if (entries_ != nullptr) host::munmap(entries_, size_ / page_size * sizeof(EpcmEntry));
     if (block_count_ != nullptr) {
-        ::munmap(block_count_, (size_ / block_size + 1) * sizeof(uint16_t));
+        host::munmap(block_count_, (size_ / block_size + 1) * sizeof(uint16_t));
     }
     machine().return_epc_pages(valid_count_ + (created ? 1 : 0));
-    ::close(epc_fd);
+    host::close(epc_fd);
 }
 
 int Enclave::make_pages(uintptr_t base, size_t size) {
     if (::ftruncate(epc_fd, static_cast<off_t>(size)) != 0) return -errno;
     void* alias =
-        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, epc_fd, 0);
+        host::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, epc_fd, 0);
     if (alias == MAP_FAILED) return -errno;
     // A forked child has no enclave: neither mapping is inherited.
     ::madvise(alias, size, MADV_DONTFORK);

@@ -5,8 +5,9 @@
 // shared at ELRANGE, where the host's page tables enforce what the EPCM and the VMAs allow, and a
 // second time read-write (`alias`), through which the emulator, and only it, reaches every page.
 //
-// Life: an enclave is held by its descriptor, by its mappings, by threads inside it, and by whoever
-// looks it up; the last one to let go frees it. `lock` guards everything that is not atomic.
+// Life: an enclave is held by its descriptors, by its mappings, by threads inside it, and by
+// whoever looks it up; the last one to let go frees it. `lock` guards everything that is not
+// atomic.
 #pragma once
 
 #include <array>
@@ -17,6 +18,7 @@
 #include <vector>
 
 #include "emulator/epcm.hpp"
+#include "emulator/host.hpp"
 #include "emulator/lock.hpp"
 #include "emulator/measurement.hpp"
 #include "sgxdl/arch/sgx.h"
@@ -63,8 +65,8 @@ class EncluSites {
 
 class Enclave {
  public:
-    // `descriptor` is the program's; `epc_descriptor`, of the same memfd, is the enclave's own.
-    Enclave(int descriptor, int epc_descriptor) : fd(descriptor), epc_fd(epc_descriptor) {}
+    // `epc_descriptor` is the enclave's own, of the memfd whose descriptors the program has.
+    explicit Enclave(int epc_descriptor) : epc_fd(epc_descriptor) {}
     ~Enclave();
     Enclave(const Enclave&) = delete;
     Enclave& operator=(const Enclave&) = delete;
@@ -93,13 +95,15 @@ class Enclave {
     // it.
     void remove_page(uintptr_t address);
 
-    const int fd;
     const int epc_fd;
+    host::FileId file;  // the memfd's
     Lock lock;
     std::atomic<bool> ioctl_busy{false};  // the driver's SGX_ENCL_IOCTL
     bool created = false;
     bool initialized = false;
     int einit_result = -1;
+    // Attributes that EINIT may see: PROVISIONKEY needs SGX_IOC_ENCLAVE_PROVISION.
+    uint64_t allowed_attributes = SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_KSS;
     sgx_secs secs{};                 // the SECS page; MRENCLAVE is final after EINIT
     uint8_t isv_family_id[16] = {};  // of the SIGSTRUCT, like the next; SECS has no named place
     uint8_t isv_ext_prod_id[16] = {};
@@ -109,8 +113,9 @@ class Enclave {
 
     // References: see the top. The registry (registry.hpp) hands them out.
     std::atomic<uint32_t> references{1};
-    // Guarded by the registry's lock: whether the descriptor and the mappings hold references.
-    bool held_by_descriptor = true;
+    // Guarded by the registry's lock. All descriptors together hold one reference, as all mappings
+    // do.
+    std::vector<int> descriptors;
     bool held_by_mappings = false;
 
  private:

@@ -14,6 +14,7 @@
 #pragma once
 
 #include <asm/sgx.h>
+#include <fcntl.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -22,6 +23,7 @@
 namespace sgxemu {
 
 // What the emulated machine has. Read once, at the first open().
+inline constexpr size_t min_epc_pages = 64;
 struct MachineConfig {
     size_t epc_pages = 262'144;  // size of the EPC in 4 KiB pages (1 GiB)
     bool sgx2 = true;            // EAUG, EACCEPT, EACCEPTCOPY, EMODPE, EMODPR, EMODT
@@ -33,9 +35,27 @@ struct MachineConfig {
 int configure(const MachineConfig& config);
 
 // open("/dev/sgx_enclave"): a new, empty enclave. Returns a file descriptor (a memfd that is the
-// enclave's EPC) or -errno. close() it with sgxemu::close.
-int open();
+// enclave's EPC) or -errno. Of the flags only O_CLOEXEC has a meaning. close() it with
+// sgxemu::close.
+int open(int flags = O_CLOEXEC);
 int close(int fd);
+
+// open("/dev/sgx_provision"): whoever can open it may give enclaves the PROVISIONKEY attribute
+// (SGX_IOC_ENCLAVE_PROVISION). Returns an ordinary file descriptor, close()d as such, or -errno.
+int open_provision(int flags = O_CLOEXEC);
+
+// The program made `to` a duplicate of `from`; when that is an enclave's, so is this now, and the
+// enclave lives until both are closed. Returns whether it is.
+bool duplicated(int from, int to);
+
+// A descriptor is about to be closed by other means than sgxemu::close, which does both. Returns 0,
+// or -EBADF when it is not an enclave's. The second form: all from first to last.
+int forget_descriptor(int fd);
+void forget_descriptors(unsigned int first, unsigned int last);
+
+// What a descriptor is; `lost`: of an enclave that belongs to the process that forked this one.
+enum class Descriptor { other, enclave, provision, lost };
+Descriptor descriptor_kind(int fd);
 
 // ioctl(fd, SGX_IOC_ENCLAVE_*, argument): 0, or -errno; SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS and
 // the other EDMM ioctls report the SGX error code and the bytes done in their argument as the

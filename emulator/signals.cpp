@@ -14,6 +14,7 @@
 
 #include "emulator/chain.hpp"
 #include "emulator/context.hpp"
+#include "emulator/cpuid.hpp"
 #include "emulator/enclu.hpp"
 #include "emulator/entry.hpp"
 #include "emulator/sgxemu.hpp"
@@ -112,6 +113,7 @@ bool is_enclu_of_program(const ucontext_t& context, uint8_t vector) {
 void on_fault_outside(int signal, siginfo_t& info, Thread* thread, ucontext_t& context,
                       Bases& bases) {
     const Exception exception = exception_of(context);
+    if (exception.vector == vector_gp && execute_cpuid(context)) return;
     const bool at_aep = reg(context, REG_RIP) == address_of(sgxemu_aep);
     if (!at_aep && !is_enclu_of_program(context, exception.vector)) {
         return chain_signal(signal, info, context);

@@ -561,7 +561,7 @@ int check_in_child(TestEnclave& parents) {
     if (entry.exited() || entry.run.exception_vector != 14) return 1;
     if (sgxemu::epc_count(parents.fd).valid != 0) return 2;
     sgx_enclave_init init{};
-    if (sgxemu::ioctl(parents.fd, SGX_IOC_ENCLAVE_INIT, &init) != -EBADF) return 3;
+    if (sgxemu::ioctl(parents.fd, SGX_IOC_ENCLAVE_INIT, &init) != -ENODEV) return 3;
     TestEnclave own;
     if (!own.enter(op).exited()) return 4;
     return testing::Test::HasFailure() ? 5 : 0;
