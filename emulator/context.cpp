@@ -56,6 +56,10 @@ void leave_enclave(Thread& thread, ucontext_t& context, Bases& bases) {
     thread.enclave = nullptr;
     const Guard guard(enclave->lock);
     enclave->entry(thread.tcs).tcs_busy = 0;
+    for (uint64_t i = 0; i < enclave->secs.ssa_frame_size; ++i) {
+        const uint64_t page = thread.ssa_begin + i * page_size;
+        if (enclave->contains(page)) enclave->entry(page).pinned = 0;
+    }
 }
 
 }  // namespace sgxemu

@@ -9,6 +9,7 @@
 #include "emulator/driver.hpp"
 #include "emulator/ecreate.hpp"
 #include "emulator/machine.hpp"
+#include "emulator/paging.hpp"
 #include "emulator/sigstruct.hpp"
 #include "emulator/usercopy.hpp"
 #include "emulator/vma.hpp"
@@ -39,8 +40,8 @@ int add_page(Enclave& enclave, uint64_t offset, uint64_t source, const sgx_secin
              bool measure) {
     const uintptr_t address = enclave.base() + offset;
     EpcmEntry& entry = enclave.entry(address);
-    if (entry.valid) return -EBUSY;
-    if (!machine().take_epc_page()) return -ENOMEM;
+    if (entry.exists()) return -EBUSY;
+    if (!grow(enclave) || !take_epc_page(&enclave)) return -ENOMEM;
     uint8_t* page = enclave.bytes(address);
     const bool is_tcs = (secinfo.flags & SGX_SECINFO_PT_MASK) == SGX_SECINFO_TCS;
     int error = 0;
@@ -58,7 +59,7 @@ int add_page(Enclave& enclave, uint64_t offset, uint64_t source, const sgx_secin
     // The cap is for ever: the build-time permissions; a TCS is read-write to the processor.
     entry.kernel_cap =
         static_cast<uint8_t>(is_tcs ? PROT_READ | PROT_WRITE : protection_of(entry.rwx));
-    enclave.count_valid(address, 1);
+    enclave.count_page(address, 1);
     enclave.measurement.add(offset, secinfo);
     if (measure) {
         for (size_t i = 0; i < page_size; i += measured_chunk) {
@@ -84,8 +85,12 @@ int ioctl_create(Enclave& enclave, uint64_t argument) {
     if (!copy_from_program(&secs, arguments.src, sizeof(secs))) return -EFAULT;
     if (!std::has_single_bit(secs.size)) return -EINVAL;
     if (!is_valid_secs(secs)) return -EIO;
-    if (!machine().take_epc_page()) return -ENOMEM;
+    if (!take_epc_page(nullptr)) return -ENOMEM;
     const Guard guard(enclave.lock);
+    if (!grow(enclave)) {
+        machine().return_epc_pages(1);
+        return -ENOMEM;
+    }
     if (const int error = enclave.make_pages(secs.base, secs.size)) {
         machine().return_epc_pages(1);
         return error;
@@ -98,6 +103,7 @@ int ioctl_create(Enclave& enclave, uint64_t argument) {
     enclave.secs = secs;
     enclave.measurement.create(secs.ssa_frame_size, secs.size);
     enclave.created = true;
+    join_reclaimer(enclave);
     return map_into_elrange(enclave);
 }
 

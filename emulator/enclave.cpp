@@ -9,12 +9,18 @@
 
 #include "emulator/host.hpp"
 #include "emulator/machine.hpp"
+#include "emulator/paging.hpp"
 
 namespace sgxemu {
 
 namespace {
 
 constexpr size_t block_size = size_t{2} << 20;
+
+uint64_t next_id() {
+    static std::atomic<uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
 
 void* map_records(size_t size) {
     void* p = host::mmap(nullptr, size, PROT_READ | PROT_WRITE,
@@ -52,6 +58,8 @@ void EncluSites::forget(uintptr_t begin, uintptr_t end) {
     }
 }
 
+Enclave::Enclave(int epc_descriptor) : epc_fd(epc_descriptor), id(next_id()) {}
+
 Enclave::~Enclave() {
     // The mappings at ELRANGE are gone already: they held a reference.
     if (alias_ != nullptr) host::munmap(alias_, size_);
@@ -59,7 +67,9 @@ Enclave::~Enclave() {
     if (block_count_ != nullptr) {
         host::munmap(block_count_, (size_ / block_size + 1) * sizeof(uint16_t));
     }
-    machine().return_epc_pages(valid_count_ + (created ? 1 : 0));
+    leave_reclaimer(*this);
+    const size_t resident = page_count_ - paged_out.count();
+    machine().return_epc_pages(resident + paged_out.va_pages() + (created ? 1 : 0));
     host::close(epc_fd);
 }
 
@@ -80,10 +90,10 @@ int Enclave::make_pages(uintptr_t base, size_t size) {
     return entries != nullptr && blocks != nullptr ? 0 : -ENOMEM;
 }
 
-void Enclave::count_valid(uintptr_t address, int change) {
+void Enclave::count_page(uintptr_t address, int change) {
     auto& block = block_count_[(address - base_) / block_size];
     block = static_cast<uint16_t>(block + change);
-    valid_count_ = valid_count_ + static_cast<size_t>(change);
+    page_count_ += static_cast<size_t>(change);
 }
 
 uintptr_t Enclave::skip_holes(uintptr_t from, uintptr_t end) const {
@@ -97,11 +107,23 @@ void Enclave::remove_page(uintptr_t address) {
     EpcmEntry& e = entry(address);
     sites.forget(address, address + page_size);
     e = {};
-    count_valid(address, -1);
-    // Frees the memory and leaves zeros for the next EAUG of this page.
+    count_page(address, -1);
+    drop_memory(address);
+    machine().return_epc_pages(1);
+}
+
+void Enclave::drop_memory(uintptr_t address) {
     ::fallocate(epc_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                 static_cast<off_t>(address - base_), page_size);
-    machine().return_epc_pages(1);
+}
+
+void Enclave::hold(uintptr_t page) {
+    if (!is_held(page) && held_count_ < max_held) held_[held_count_++] = page;
+}
+
+bool Enclave::is_held(uintptr_t page) const {
+    const auto end = held_.begin() + held_count_;
+    return std::find(held_.begin(), end, page) != end;
 }
 
 }  // namespace sgxemu

@@ -21,6 +21,7 @@
 #include "emulator/host.hpp"
 #include "emulator/lock.hpp"
 #include "emulator/measurement.hpp"
+#include "emulator/paged_out.hpp"
 #include "sgxdl/arch/sgx.h"
 
 namespace sgxemu {
@@ -66,7 +67,7 @@ class EncluSites {
 class Enclave {
  public:
     // `epc_descriptor` is the enclave's own, of the memfd whose descriptors the program has.
-    explicit Enclave(int epc_descriptor) : epc_fd(epc_descriptor) {}
+    explicit Enclave(int epc_descriptor);
     ~Enclave();
     Enclave(const Enclave&) = delete;
     Enclave& operator=(const Enclave&) = delete;
@@ -87,15 +88,25 @@ class Enclave {
         return reinterpret_cast<T*>(bytes(address));
     }
 
-    // A page became valid or stopped being so: keeps the sparse count that lets walks skip holes.
-    void count_valid(uintptr_t address, int change);
-    // First address >= `from` and < `end` whose page may be valid; skips empty 2 MiB blocks.
+    // A page came to be, in the EPC, or ceased to: keeps the sparse count that lets walks skip
+    // holes.
+    void count_page(uintptr_t address, int change);
+    // First address >= `from` and < `end` whose page may exist; skips empty 2 MiB blocks.
     uintptr_t skip_holes(uintptr_t from, uintptr_t end) const;
     // EREMOVE: gives the page back to the EPC and its memory to the host. The caller has unmapped
     // it.
     void remove_page(uintptr_t address);
+    // Frees the memory behind a page, which then reads as zeros.
+    void drop_memory(uintptr_t address);
+    size_t page_count() const { return page_count_; }
+
+    // The operation that runs under the lock needs the page in the EPC until it ends: see
+    // HoldPages.
+    void hold(uintptr_t page);
+    bool is_held(uintptr_t page) const;
 
     const int epc_fd;
+    const uint64_t id;  // SECS.EID: of no other enclave since power-on
     host::FileId file;  // the memfd's
     Lock lock;
     std::atomic<bool> ioctl_busy{false};  // the driver's SGX_ENCL_IOCTL
@@ -110,6 +121,7 @@ class Enclave {
     Measurement measurement;
     std::vector<Vma> vmas;  // sorted, disjoint; inside and, before EINIT, outside ELRANGE
     EncluSites sites;
+    PagedOut paged_out;
 
     // References: see the top. The registry (registry.hpp) hands them out.
     std::atomic<uint32_t> references{1};
@@ -123,8 +135,24 @@ class Enclave {
     size_t size_ = 0;
     uint8_t* alias_ = nullptr;
     EpcmEntry* entries_ = nullptr;
-    uint16_t* block_count_ = nullptr;  // valid pages in each 2 MiB block
-    size_t valid_count_ = 0;
+    uint16_t* block_count_ = nullptr;  // existing pages in each 2 MiB block
+    size_t page_count_ = 0;
+    static constexpr size_t max_held = 32;
+    std::array<uintptr_t, max_held> held_{};
+    size_t held_count_ = 0;
+    friend class HoldPages;
+};
+
+// While it exists, pages that translate() found or fetched stay in the EPC. Under the lock.
+class HoldPages {
+ public:
+    explicit HoldPages(Enclave& enclave) : enclave_(enclave) {}
+    ~HoldPages() { enclave_.held_count_ = 0; }
+    HoldPages(const HoldPages&) = delete;
+    HoldPages& operator=(const HoldPages&) = delete;
+
+ private:
+    Enclave& enclave_;
 };
 
 }  // namespace sgxemu

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "emulator/machine.hpp"
+#include "emulator/paging.hpp"
 #include "emulator/vma.hpp"
 
 namespace sgxemu {
@@ -33,6 +34,7 @@ void forget_in_child() {
     slots_used = 0;
     Machine& m = machine();
     m.epc_free.store(m.config.epc_pages, std::memory_order_relaxed);
+    forget_reclaimer_in_child();
 }
 
 EnclaveRef referenced(Enclave* enclave) {

@@ -26,7 +26,10 @@ namespace sgxemu {
 inline constexpr size_t min_epc_pages = 64;
 struct MachineConfig {
     size_t epc_pages = 262'144;  // size of the EPC in 4 KiB pages (1 GiB)
-    bool sgx2 = true;            // EAUG, EACCEPT, EACCEPTCOPY, EMODPE, EMODPR, EMODT
+    // When the EPC is full, pages are written out, sealed, and come back on access. Without it what
+    // needs a page fails, as when the driver's reclaimer finds nothing.
+    bool reclaim = true;
+    bool sgx2 = true;  // EAUG, EACCEPT, EACCEPTCOPY, EMODPE, EMODPR, EMODT
     // An ENCLU that was executed once traps as HLT from then on, which is four times cheaper than
     // #UD: its first byte in the EPC (not in what was measured) becomes F4.
     bool rewrite_enclu = true;
@@ -86,6 +89,14 @@ struct EpcCount {
     size_t trimmed = 0;
 };
 EpcCount epc_count(int fd);
+
+// Pages written out by the reclaimer (EWB) and brought back (ELDU) since the start, in all
+// enclaves.
+struct PagingCount {
+    uint64_t written_out = 0;
+    uint64_t brought_back = 0;
+};
+PagingCount paging_count();
 
 // MRENCLAVE of an initialised enclave. Returns 0, or -ENOENT before EINIT.
 int measurement(int fd, uint8_t mrenclave[32]);

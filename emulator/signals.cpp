@@ -17,6 +17,7 @@
 #include "emulator/cpuid.hpp"
 #include "emulator/enclu.hpp"
 #include "emulator/entry.hpp"
+#include "emulator/registry.hpp"
 #include "emulator/sgxemu.hpp"
 #include "emulator/transitions.hpp"
 #include "emulator/usercopy.hpp"
@@ -110,10 +111,22 @@ bool is_enclu_of_program(const ucontext_t& context, uint8_t vector) {
            at[1] == 0x01 && at[2] == 0xd7;
 }
 
+// The program touched a page of an enclave that the reclaimer has written out. What the EPCM denies
+// stays a fault (on hardware it reads as ones).
+bool is_cured_outside(const Exception& exception) {
+    const EnclaveRef enclave = find_by_address(exception.address);
+    if (!enclave) return false;
+    const Guard guard(enclave->lock);
+    if (!enclave->entry(exception.address).written_out) return false;
+    const Access access = access_of(exception.error_code);
+    return resolve_access(*enclave, exception.address, access).outcome == Outcome::allowed;
+}
+
 void on_fault_outside(int signal, siginfo_t& info, Thread* thread, ucontext_t& context,
                       Bases& bases) {
     const Exception exception = exception_of(context);
     if (exception.vector == vector_gp && execute_cpuid(context)) return;
+    if (exception.vector == vector_pf && is_cured_outside(exception)) return;
     const bool at_aep = reg(context, REG_RIP) == address_of(sgxemu_aep);
     if (!at_aep && !is_enclu_of_program(context, exception.vector)) {
         return chain_signal(signal, info, context);

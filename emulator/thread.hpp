@@ -31,6 +31,7 @@ struct Thread {
     // While inside:
     Enclave* enclave = nullptr;  // holds a reference
     uint64_t tcs = 0;
+    uint64_t ssa_begin = 0;    // of the SSA frame that an exit would use
     SignalMask host_mask = 0;  // the program's signal mask
     // Always:
     std::atomic<pid_t> tid{0};  // 0: the slot is free

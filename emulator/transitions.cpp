@@ -57,6 +57,16 @@ std::optional<Exception> check_ssa(Enclave& enclave, const SsaFrame& frame) {
     return check(frame.gprsgx & ~(page_size - 1));
 }
 
+// Takes the TCS; what an exit writes to stays in the EPC.
+void occupy(Thread& thread, Enclave& enclave, uint64_t tcs, const SsaFrame& frame) {
+    enclave.entry(tcs).tcs_busy = 1;
+    thread.ssa_begin = frame.begin;
+    for (uint64_t i = 0; i < enclave.secs.ssa_frame_size; ++i) {
+        const uint64_t page = frame.begin + i * page_size;
+        if (enclave.contains(page)) enclave.entry(page).pinned = 1;
+    }
+}
+
 // Marks the thread as inside; it keeps the reference.
 void enter(Thread& thread, EnclaveRef enclave, uint64_t tcs) {
     thread.tcs = tcs;
@@ -76,6 +86,7 @@ std::optional<Exception> eenter(Thread& thread, const EenterOperands& operands,
     if (!is_canonical(operands.aep)) return general_protection();
     {
         const Guard guard(enclave->lock);
+        const HoldPages hold(*enclave);
         if (const auto fault = check_tcs(*enclave, operands.tcs)) return fault;
         sgx_tcs& tcs = *enclave->at<sgx_tcs>(operands.tcs);
         if (tcs.cssa >= tcs.nssa) return general_protection();
@@ -86,7 +97,7 @@ std::optional<Exception> eenter(Thread& thread, const EenterOperands& operands,
         gpr.ursp = operands.rsp;
         gpr.urbp = operands.rbp;
         tcs.aep = operands.aep;
-        enclave->entry(operands.tcs).tcs_busy = 1;
+        occupy(thread, *enclave, operands.tcs, frame);
         state.rip = enclave->base() + tcs.oentry;
         state.bases = {enclave->base() + tcs.ofs_base, enclave->base() + tcs.ogs_base};
         state.cssa = tcs.cssa;
@@ -112,6 +123,7 @@ std::optional<Exception> eresume(Thread& thread, ucontext_t& context, Bases& bas
     if (!is_canonical(aep)) return general_protection();
     {
         const Guard guard(enclave->lock);
+        const HoldPages hold(*enclave);
         if (const auto fault = check_tcs(*enclave, tcs_address)) return fault;
         sgx_tcs& tcs = *enclave->at<sgx_tcs>(tcs_address);
         if (tcs.cssa == 0) return general_protection();
@@ -134,7 +146,7 @@ std::optional<Exception> eresume(Thread& thread, ucontext_t& context, Bases& bas
         bases = {gpr.fsbase, gpr.gsbase};
         tcs.aep = aep;
         tcs.cssa -= 1;
-        enclave->entry(tcs_address).tcs_busy = 1;
+        occupy(thread, *enclave, tcs_address, frame);
     }
     set_signal_mask_of(context, mask_inside());
     enter(thread, std::move(enclave), tcs_address);

@@ -68,7 +68,7 @@ int may_map(Enclave& enclave, uintptr_t begin, uintptr_t end, int protection) {
     uintptr_t page = enclave.skip_holes(std::max(begin, enclave.base()), last);
     for (; page < last; page = enclave.skip_holes(page + page_size, last)) {
         const EpcmEntry& entry = enclave.entry(page);
-        if (entry.valid && (~entry.kernel_cap & protection & rwx)) return -EACCES;
+        if (entry.exists() && (~entry.kernel_cap & protection & rwx)) return -EACCES;
     }
     return 0;
 }
@@ -156,6 +156,15 @@ int apply_protection(Enclave& enclave, uintptr_t begin, uintptr_t end) {
         }
     }
     return 0;
+}
+
+bool withdraw_access(Enclave& enclave, uintptr_t begin, uintptr_t end) {
+    for (const Vma& vma : enclave.vmas) {
+        const uintptr_t from = std::max(begin, vma.begin), to = std::min(end, vma.end);
+        if (from >= to) continue;
+        if (host::mprotect(reinterpret_cast<void*>(from), to - from, PROT_NONE) != 0) return false;
+    }
+    return true;
 }
 
 int map_into_elrange(Enclave& enclave) {

@@ -1,0 +1,150 @@
+// The reclaimer: which pages leave, and what the host's page tables say meanwhile.
+#include "emulator/paging.hpp"
+
+#include <algorithm>
+#include <new>
+#include <vector>
+
+#include "emulator/machine.hpp"
+#include "emulator/seal.hpp"
+#include "emulator/vma.hpp"
+
+namespace sgxemu {
+
+namespace {
+
+constexpr size_t pages_per_scan = 16;  // SGX_NR_TO_SCAN
+constexpr size_t slots_per_va_page = 512;
+
+Lock reclaim_lock;
+std::vector<Enclave*> reclaimable;  // guarded by reclaim_lock
+size_t next_enclave = 0;            // guarded by reclaim_lock
+
+std::atomic<uint64_t> written_out_total{0}, brought_back_total{0};
+
+bool may_leave(const Enclave& enclave, const EpcmEntry& entry, uintptr_t page) {
+    return entry.valid && !entry.tcs_busy && !entry.pinned && !enclave.is_held(page);
+}
+
+// Up to pages_per_scan pages from the enclave's hand on. Under both locks.
+std::vector<uintptr_t> choose(Enclave& enclave) {
+    std::vector<uintptr_t> chosen;
+    const uintptr_t end = enclave.base() + enclave.size();
+    const uintptr_t start = enclave.base() + enclave.paged_out.hand * page_size;
+    for (const auto& [from, to] : {std::pair(start, end), std::pair(enclave.base(), start)}) {
+        uintptr_t page = enclave.skip_holes(from, to);
+        for (; page < to; page = enclave.skip_holes(page + page_size, to)) {
+            if (!may_leave(enclave, enclave.entry(page), page)) continue;
+            chosen.push_back(page);
+            if (chosen.size() == pages_per_scan) {
+                enclave.paged_out.hand =
+                    (enclave.index_of(page) + 1) % (enclave.size() / page_size);
+                return chosen;
+            }
+        }
+    }
+    return chosen;
+}
+
+// Puts the pages out of everybody's reach, so that they do not change while they are sealed;
+// returns how many of them, from the first.
+size_t block(Enclave& enclave, const std::vector<uintptr_t>& pages) {
+    size_t done = 0;
+    while (done < pages.size()) {
+        size_t next = done + 1;
+        while (next < pages.size() && pages[next] == pages[next - 1] + page_size)
+            ++next;
+        if (!withdraw_access(enclave, pages[done], pages[next - 1] + page_size)) break;
+        done = next;
+    }
+    return done;
+}
+
+size_t write_out(Enclave& enclave) {
+    if (!enclave.paged_out.make(enclave.size() / page_size)) return 0;
+    std::vector<uintptr_t> pages = choose(enclave);
+    pages.resize(block(enclave, pages));
+    for (const uintptr_t page : pages) {
+        EpcmEntry& entry = enclave.entry(page);
+        encls_ewb(enclave, page);
+        entry.valid = 0;
+        entry.written_out = 1;
+        enclave.paged_out.count(1);
+        enclave.drop_memory(page);
+    }
+    machine().return_epc_pages(pages.size());
+    written_out_total.fetch_add(pages.size(), std::memory_order_relaxed);
+    return pages.size();
+}
+
+// One round over the enclaves until some pages have left. An enclave that is busy is passed over.
+bool reclaim(Enclave* locked) {
+    const Guard guard(reclaim_lock);
+    for (size_t i = 0; i < reclaimable.size(); ++i) {
+        next_enclave = (next_enclave + 1) % reclaimable.size();
+        Enclave& enclave = *reclaimable[next_enclave];
+        if (&enclave == locked) {
+            if (write_out(enclave) != 0) return true;
+            continue;
+        }
+        const TryGuard enclave_guard(enclave.lock);
+        if (enclave_guard && write_out(enclave) != 0) return true;
+    }
+    return false;
+}
+
+}  // namespace
+
+void join_reclaimer(Enclave& enclave) {
+    const Guard guard(reclaim_lock);
+    reclaimable.push_back(&enclave);
+}
+
+void leave_reclaimer(Enclave& enclave) {
+    const Guard guard(reclaim_lock);
+    std::erase(reclaimable, &enclave);
+}
+
+void forget_reclaimer_in_child() {
+    new (&reclaim_lock) Lock;
+    reclaimable.clear();
+}
+
+bool take_epc_page(Enclave* enclave) {
+    while (!machine().take_free_epc_page()) {
+        if (!machine().config.reclaim || !reclaim(enclave)) return false;
+    }
+    return true;
+}
+
+bool grow(Enclave& enclave) {
+    if (!machine().config.reclaim) return true;
+    const size_t with_secs = enclave.page_count() + 1;
+    if (with_secs <= enclave.paged_out.va_pages() * slots_per_va_page) return true;
+    if (!take_epc_page(&enclave)) return false;
+    enclave.paged_out.add_va_page();
+    return true;
+}
+
+bool fetch_page(Enclave& enclave, uintptr_t address) {
+    EpcmEntry& entry = enclave.entry(address);
+    if (entry.valid) return true;
+    if (!entry.written_out || !take_epc_page(&enclave)) return false;
+    if (!encls_eldu(enclave, address)) {
+        enclave.drop_memory(address);
+        machine().return_epc_pages(1);
+        return false;
+    }
+    entry.written_out = 0;
+    enclave.paged_out.count(-1);
+    enclave.paged_out.drop_content(enclave.index_of(address));
+    brought_back_total.fetch_add(1, std::memory_order_relaxed);
+    return true;
+}
+
+PagingCount paging_count() {
+    return {written_out_total.load(std::memory_order_relaxed),
+            brought_back_total.load(std::memory_order_relaxed)};
+}
+
+}  // namespace sgxemu
