@@ -2,6 +2,7 @@
 #include "emulator/paging.hpp"
 
 #include <algorithm>
+#include <cerrno>
 #include <new>
 #include <vector>
 
@@ -20,7 +21,12 @@ Lock reclaim_lock;
 std::vector<Enclave*> reclaimable;  // guarded by reclaim_lock
 size_t next_enclave = 0;            // guarded by reclaim_lock
 
-std::atomic<uint64_t> written_out_total{0}, brought_back_total{0};
+struct Counters {
+    std::atomic<uint64_t> written_out{0}, brought_back{0};
+};
+static_assert(sizeof(Counters) == sizeof(PagingCount));
+Counters own_counters;
+Counters* counters = &own_counters;
 
 bool may_leave(const Enclave& enclave, const EpcmEntry& entry, uintptr_t page) {
     return entry.valid && !entry.tcs_busy && !entry.pinned && !enclave.is_held(page);
@@ -73,7 +79,7 @@ size_t write_out(Enclave& enclave) {
         enclave.drop_memory(page);
     }
     machine().return_epc_pages(pages.size());
-    written_out_total.fetch_add(pages.size(), std::memory_order_relaxed);
+    counters->written_out.fetch_add(pages.size(), std::memory_order_relaxed);
     return pages.size();
 }
 
@@ -138,13 +144,26 @@ bool fetch_page(Enclave& enclave, uintptr_t address) {
     entry.written_out = 0;
     enclave.paged_out.count(-1);
     enclave.paged_out.drop_content(enclave.index_of(address));
-    brought_back_total.fetch_add(1, std::memory_order_relaxed);
+    counters->brought_back.fetch_add(1, std::memory_order_relaxed);
     return true;
 }
 
 PagingCount paging_count() {
-    return {written_out_total.load(std::memory_order_relaxed),
-            brought_back_total.load(std::memory_order_relaxed)};
+    return {counters->written_out.load(std::memory_order_relaxed),
+            counters->brought_back.load(std::memory_order_relaxed)};
+}
+
+int count_paging_in(const char* path) {
+    const auto fd = static_cast<int>(::syscall(SYS_openat, AT_FDCWD, path, O_RDWR | O_CLOEXEC, 0));
+    if (fd < 0) return -errno;
+    void* p = MAP_FAILED;
+    if (::ftruncate(fd, sizeof(Counters)) == 0) {
+        p = host::mmap(nullptr, sizeof(Counters), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    }
+    const int error = p == MAP_FAILED ? -errno : 0;
+    host::close(fd);
+    if (error == 0) counters = static_cast<Counters*>(p);
+    return error;
 }
 
 }  // namespace sgxemu

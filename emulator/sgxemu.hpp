@@ -97,6 +97,9 @@ struct PagingCount {
     uint64_t brought_back = 0;
 };
 PagingCount paging_count();
+// From now on counts in this file, which other processes may count in, too: the two numbers, 8
+// bytes each. Returns 0 or -errno. Before the first enclave.
+int count_paging_in(const char* path);
 
 // MRENCLAVE of an initialised enclave. Returns 0, or -ENOENT before EINIT.
 int measurement(int fd, uint8_t mrenclave[32]);

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "emulator/preload/cpuid.hpp"
 #include "emulator/preload/settings.hpp"
@@ -24,6 +25,9 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
         refuse("cannot use the value of ", variable);
     }
     if (sgxemu::configure(config) != 0) refuse("cannot configure the machine", "");
+    if (const char* path = std::getenv("SGXEMU_COUNTERS")) {
+        if (sgxemu::count_paging_in(path) != 0) refuse("cannot count in ", path);
+    }
     if (sgxemu::install_signal_handlers() != 0) refuse("cannot take over the fault signals", "");
     if (!sgxemu::preload::replace_vdso(environment)) {
         refuse("found no AT_SYSINFO_EHDR after the environment to put the vDSO in", "");
