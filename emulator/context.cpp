@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "emulator/dispositions.hpp"
 #include "emulator/registry.hpp"
 
 namespace sgxemu {
@@ -50,7 +51,7 @@ void set_signal_mask_of(ucontext_t& context, SignalMask mask) {
 
 void leave_enclave(Thread& thread, ucontext_t& context, Bases& bases) {
     bases = thread.host;
-    set_signal_mask_of(context, thread.host_mask);
+    if (!has_all_signals()) set_signal_mask_of(context, thread.host_mask);
     thread.inside = 0;
     const EnclaveRef enclave(thread.enclave);
     thread.enclave = nullptr;

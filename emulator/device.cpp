@@ -8,12 +8,12 @@
 #include <cerrno>
 #include <memory>
 
+#include "emulator/dispositions.hpp"
 #include "emulator/driver.hpp"
 #include "emulator/host.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/registry.hpp"
 #include "emulator/sgxemu.hpp"
-#include "emulator/signals.hpp"
 
 namespace sgxemu {
 
@@ -45,7 +45,7 @@ int dispatch(Enclave& enclave, unsigned long request, uint64_t argument) {
 int open(int flags) {
     const SignalsBlocked blocked;
     if (!machine().usable) return -ENODEV;
-    if (const int error = install_signal_handlers()) return error;
+    if (const int error = take_fault_signals()) return error;
     const int fd = ::memfd_create("sgx_enclave", (flags & O_CLOEXEC) ? MFD_CLOEXEC : 0);
     if (fd < 0) return -errno;
     const int epc_fd = host::dup_above(fd, 0);

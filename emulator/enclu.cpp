@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "emulator/context.hpp"
+#include "emulator/dispositions.hpp"
 #include "emulator/leaves/leaf.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/paging.hpp"
@@ -129,16 +130,16 @@ std::optional<Exception> execute_enclu_outside(Thread& thread, ucontext_t& conte
     const uint64_t tcs = reg(context, REG_RBX);
     const EenterOperands operands{tcs, reg(context, REG_RCX), reg(context, REG_RSP),
                                   reg(context, REG_RBP)};
-    EenterState state;
     thread.host = bases;
     thread.host_mask = signal_mask_of(context);
-    if (const auto fault = eenter(thread, operands, state)) return fault;
+    if (const auto fault = eenter(thread, operands)) return fault;
     auto& gregs = context.uc_mcontext.gregs;
+    const EnterState& state = thread.entry;
     gregs[REG_RAX] = static_cast<greg_t>(state.cssa);
     gregs[REG_RCX] = gregs[REG_RIP] + static_cast<greg_t>(enclu_length);
     gregs[REG_RIP] = static_cast<greg_t>(state.rip);
     bases = state.bases;
-    set_signal_mask_of(context, mask_inside());
+    if (!has_all_signals()) set_signal_mask_of(context, mask_inside());
     return std::nullopt;
 }
 

@@ -71,7 +71,7 @@ bool set_signal_stack(Thread& thread) {
     stack_t stack{};
     stack.ss_sp = reinterpret_cast<uint8_t*>(&thread) + stack_offset;
     stack.ss_size = slot_size - stack_offset;
-    return host::sigaltstack(&stack, &thread.previous_stack) == 0;
+    return host::sigaltstack(&stack, &thread.program_stack) == 0;
 }
 
 // Gives the slot back when the thread ends.
@@ -79,7 +79,7 @@ struct ThreadHolder {
     Thread* thread = nullptr;
     ~ThreadHolder() {
         if (thread == nullptr) return;
-        host::sigaltstack(&thread->previous_stack, nullptr);
+        host::sigaltstack(&thread->program_stack, nullptr);
         thread->tid.store(0);
     }
 };
@@ -92,6 +92,10 @@ void adopt_in_child() {
 }
 
 }  // namespace
+
+Thread* known_thread() {
+    return holder.thread;
+}
 
 Thread* current_thread() {
     if (holder.thread != nullptr) return holder.thread;

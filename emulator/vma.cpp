@@ -178,6 +178,7 @@ void* mmap(void* address, size_t length, int protection, int flags, int fd, off_
     const SignalsBlocked blocked;
     const EnclaveRef enclave = find_by_descriptor(fd);
     if (!enclave) {
+        if (fd >= 0 && is_lost_descriptor(fd)) return fail(ENODEV);
         void* p = host::mmap(address, length, protection, flags, fd, offset);
         if (p != MAP_FAILED && (flags & MAP_FIXED)) {
             const auto begin = reinterpret_cast<uintptr_t>(p);

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "emulator/preload/cpuid.hpp"
+#include "emulator/preload/library_handlers.hpp"
 #include "emulator/preload/real.hpp"
 #include "emulator/sgxemu.hpp"
 
@@ -45,6 +46,7 @@ Device device_of(const char* path) {
 int open_device(Device device, int flags) {
     // Libraries that came after start-up ask the processor about SGX, too.
     rewrite_cpuid_sites();
+    adopt_library_handlers();
     return as_system_call(device == Device::enclave ? sgxemu::open(flags)
                                                     : sgxemu::open_provision(flags));
 }

@@ -5,11 +5,11 @@
 #include <cstdio>
 #include <cstdlib>
 
+#include "emulator/dispositions.hpp"
 #include "emulator/preload/cpuid.hpp"
 #include "emulator/preload/settings.hpp"
 #include "emulator/preload/vdso.hpp"
 #include "emulator/sgxemu.hpp"
-#include "emulator/signals.hpp"
 
 namespace {
 
@@ -28,7 +28,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     if (const char* path = std::getenv("SGXEMU_COUNTERS")) {
         if (sgxemu::count_paging_in(path) != 0) refuse("cannot count in ", path);
     }
-    if (sgxemu::install_signal_handlers() != 0) refuse("cannot take over the fault signals", "");
+    if (sgxemu::take_all_signals() != 0) refuse("cannot take over the signals", "");
     if (!sgxemu::preload::replace_vdso(environment)) {
         refuse("found no AT_SYSINFO_EHDR after the environment to put the vDSO in", "");
     }
