@@ -126,6 +126,17 @@ EpcCount epc_count(int fd) {
     return count;
 }
 
+BackingPage backing_page(int fd, const void* address) {
+    const SignalsBlocked blocked;
+    const auto page = reinterpret_cast<uintptr_t>(address) & ~(page_size - 1);
+    const EnclaveRef enclave = find_by_descriptor(fd);
+    if (!enclave) return {};
+    const Guard guard(enclave->lock);
+    if (!enclave->contains(page) || !enclave->entry(page).written_out) return {};
+    const size_t index = enclave->index_of(page);
+    return {enclave->paged_out.content(index), &enclave->paged_out.pcmd(index)};
+}
+
 int measurement(int fd, uint8_t mrenclave[32]) {
     const SignalsBlocked blocked;
     const EnclaveRef enclave = find_by_descriptor(fd);

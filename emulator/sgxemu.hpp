@@ -101,6 +101,15 @@ PagingCount paging_count();
 // bytes each. Returns 0 or -errno. Before the first enclave.
 int count_paging_in(const char* path);
 
+// Where the operating system keeps a page that is written out: 4,096 bytes of ciphertext and the
+// PCMD (struct sgx_pcmd). They are its own to change, which ELDU notices. Null when the page is not
+// out. For tests, while no other thread uses the enclave.
+struct BackingPage {
+    uint8_t* content = nullptr;
+    void* pcmd = nullptr;
+};
+BackingPage backing_page(int fd, const void* address);
+
 // MRENCLAVE of an initialised enclave. Returns 0, or -ENOENT before EINIT.
 int measurement(int fd, uint8_t mrenclave[32]);
 
