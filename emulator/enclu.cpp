@@ -34,41 +34,57 @@ void rewrite_site(Enclave& enclave, uint64_t rip) {
     std::atomic_ref<uint8_t>(*enclave.bytes(rip)).store(hlt_byte, std::memory_order_release);
 }
 
-using Leaf = LeafResult (*)(Enclave&, const LeafOperands&);
+// How a leaf ends that is not an exception.
+enum class Ends : uint8_t {
+    with_code,
+    silently
+};  // RAX and ZF say how it went; no register changes
 
 struct LeafEntry {
-    Leaf run;
-    bool needs_sgx2;
+    void (*effect)(LeafRun&);
+    Ends ends;
     bool changes_page;  // the page at RCX, whose protection then follows
 };
 
 // By leaf number; EENTER, ERESUME and EEXIT are transitions.
 constexpr LeafEntry leaves[] = {
-    {ereport, false, false}, {egetkey, false, false},   {nullptr, false, false},
-    {nullptr, false, false}, {nullptr, false, false},   {eaccept, true, true},
-    {emodpe, true, true},    {eacceptcopy, true, true},
+    {ereport, Ends::silently, false}, {egetkey, Ends::with_code, false},
+    {nullptr, Ends::silently, false}, {nullptr, Ends::silently, false},
+    {nullptr, Ends::silently, false}, {eaccept, Ends::with_code, true},
+    {emodpe, Ends::silently, true},   {eacceptcopy, Ends::with_code, true},
 };
 
-void finish(ucontext_t& context, const LeafResult& result) {
+void finish(ucontext_t& context, Ends ends, uint64_t code) {
     auto& gregs = context.uc_mcontext.gregs;
     gregs[REG_RIP] += static_cast<greg_t>(enclu_length);
-    if (result.kind == LeafResult::Kind::silent) return;
-    gregs[REG_RAX] = static_cast<greg_t>(result.rax);
+    if (ends == Ends::silently) return;
+    gregs[REG_RAX] = static_cast<greg_t>(code);
     uint64_t flags = reg(context, REG_EFL) & ~rflags_arithmetic;
-    if (result.rax != SGX_SUCCESS) flags |= rflags_zf;
+    if (code != SGX_SUCCESS) flags |= rflags_zf;
     gregs[REG_EFL] = static_cast<greg_t>(flags);
 }
 
-// The host's page tables are brought in line while the lock is held; should that fail (the
-// mapping limit), the access that follows finds out and faults as for a lack of EPC.
-LeafResult run_leaf(Enclave& enclave, const LeafEntry& leaf, const LeafOperands& operands) {
+// Returns the exception, or the code that RAX gets. The host's page tables are brought in line
+// while the lock is held; should that fail (the mapping limit), the access that follows finds out
+// and faults as for a lack of EPC.
+std::optional<Exception> run_leaf(Enclave& enclave, uint32_t number, const LeafOperands& operands,
+                                  uint64_t& code) {
     const Guard guard(enclave.lock);
     const HoldPages hold(enclave);
-    const LeafResult result = leaf.run(enclave, operands);
-    if (leaf.changes_page && result.kind != LeafResult::Kind::fault && result.rax == SGX_SUCCESS) {
+    const LeafEntry& leaf = leaves[number];
+    LeafRun run{enclave, operands};
+    code = SGX_SUCCESS;
+    if (const Rule* rule = find_violation(number, run)) {
+        if (rule->verdict == Verdict::gp) return general_protection();
+        if (rule->verdict == Verdict::fault) return run.exception;
+        code = rule->error;
+        return std::nullopt;
+    }
+    leaf.effect(run);
+    if (leaf.changes_page) {
         static_cast<void>(apply_protection(enclave, operands.rcx, operands.rcx + page_size));
     }
-    return result;
+    return std::nullopt;
 }
 
 }  // namespace
@@ -112,14 +128,14 @@ std::optional<Exception> execute_enclu_inside(Thread& thread, ucontext_t& contex
         eexit(thread, context, bases);
         return std::nullopt;
     }
-    if (number >= std::size(leaves) || leaves[number].run == nullptr) return general_protection();
-    const LeafEntry& leaf = leaves[number];
-    if (leaf.needs_sgx2 && !machine().config.sgx2) return general_protection();
+    if (number >= std::size(leaves) || leaves[number].effect == nullptr) {
+        return general_protection();
+    }
     const LeafOperands operands{reg(context, REG_RBX), reg(context, REG_RCX),
                                 reg(context, REG_RDX)};
-    const LeafResult result = run_leaf(*thread.enclave, leaf, operands);
-    if (result.kind == LeafResult::Kind::fault) return result.exception;
-    finish(context, result);
+    uint64_t code = SGX_SUCCESS;
+    if (const auto fault = run_leaf(*thread.enclave, number, operands, code)) return fault;
+    finish(context, leaves[number].ends, code);
     return std::nullopt;
 }
 

@@ -114,6 +114,15 @@ BackingPage backing_page(int fd, const void* address);
 // User Dispatch, and it is carried out. Known once a thread has entered.
 bool stops_syscalls();
 
+// A row of the table of rules that ENCLU leaves keep (emulator/leaves/rules.cpp), and how often it
+// has decided in this process. condition is nullptr past the last row.
+struct RuleRecord {
+    uint32_t leaf = 0;  // SGX_ENCLU_*
+    const char* condition = nullptr;
+    uint64_t decided = 0;
+};
+RuleRecord rule_record(size_t index);
+
 // MRENCLAVE of an initialised enclave. Returns 0, or -ENOENT before EINIT.
 int measurement(int fd, uint8_t mrenclave[32]);
 
