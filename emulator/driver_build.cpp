@@ -8,6 +8,7 @@
 
 #include "emulator/driver.hpp"
 #include "emulator/ecreate.hpp"
+#include "emulator/hostile.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/paging.hpp"
 #include "emulator/sigstruct.hpp"
@@ -119,7 +120,11 @@ int ioctl_add_pages(Enclave& enclave, uint64_t argument) {
     if (!is_valid_secinfo(secinfo)) return -EINVAL;
     int error = 0;
     uint64_t done = 0;
-    {
+    const Misbehaviour misbehaviour = misbehaviour_of(Operation::add_pages);
+    if (misbehaviour == Misbehaviour::refuse) return -EFAULT;
+    if (misbehaviour == Misbehaviour::drop) {
+        done = arguments.length;
+    } else {
         const Guard guard(enclave.lock);
         while (done < arguments.length && error == 0) {
             error = add_page(enclave, arguments.offset + done, arguments.src + done, secinfo,

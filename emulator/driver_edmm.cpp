@@ -8,6 +8,8 @@
 #include <cerrno>
 
 #include "emulator/driver.hpp"
+#include "emulator/fault.hpp"
+#include "emulator/hostile.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/paging.hpp"
 #include "emulator/usercopy.hpp"
@@ -46,6 +48,39 @@ int for_each_page(Enclave& enclave, uint64_t offset, uint64_t length, uint64_t& 
         const uint64_t changed = error == 0 ? count : count + page_size;
         const int applied = apply_protection(enclave, begin + hold_begin, begin + changed);
         if (error == 0) error = applied;
+    }
+    return error;
+}
+
+// The page is taken away, with its content, and a fresh one waits in its place.
+int swap_page(Enclave& enclave, uintptr_t address) {
+    if (!fetch_page(enclave, address) || enclave.entry(address).tcs_busy) return 0;
+    if (!withdraw_access(enclave, address, address + page_size)) return 0;
+    enclave.remove_page(address);
+    static_cast<void>(add_fresh_page(enclave, address));
+    return 0;
+}
+
+// As the system does it, or as a hostile one pretends to.
+template <class Step>
+int carry_out(Operation operation, Enclave& enclave, uint64_t offset, uint64_t length,
+              uint64_t& count, Step step) {
+    const Misbehaviour misbehaviour = misbehaviour_of(operation);
+    if (misbehaviour == Misbehaviour::refuse) return -EFAULT;
+    if (misbehaviour == Misbehaviour::drop) {
+        count = length;
+        return 0;
+    }
+    if (misbehaviour == Misbehaviour::delay) dawdle();
+    const int error = for_each_page(enclave, offset, length, count, step);
+    uint64_t ignored = 0;
+    if (misbehaviour == Misbehaviour::repeat) {
+        static_cast<void>(for_each_page(enclave, offset, length, ignored, step));
+    }
+    if (misbehaviour == Misbehaviour::swap) {
+        static_cast<void>(for_each_page(enclave, offset, length, ignored, [&](uintptr_t address) {
+            return swap_page(enclave, address);
+        }));
     }
     return error;
 }
@@ -98,9 +133,9 @@ int ioctl_restrict_permissions(Enclave& enclave, uint64_t argument) {
     if ((p.permissions & SGX_SECINFO_W) && !(p.permissions & SGX_SECINFO_R)) return -EINVAL;
     if (p.result != 0 || p.count != 0) return -EINVAL;
     uint64_t count = 0, result = 0;
-    const int error = for_each_page(enclave, p.offset, p.length, count, [&](uintptr_t address) {
-        return restrict_page(enclave, address, p.permissions, result);
-    });
+    const int error = carry_out(
+        Operation::restrict_permissions, enclave, p.offset, p.length, count,
+        [&](uintptr_t address) { return restrict_page(enclave, address, p.permissions, result); });
     p.count = count;
     p.result = result;
     return copy_to_program(argument, &p, sizeof(p)) ? error : -EFAULT;
@@ -117,9 +152,9 @@ int ioctl_modify_types(Enclave& enclave, uint64_t argument) {
     int error = -EINVAL;
     const auto type = static_cast<uint8_t>(p.page_type);
     if (type == SGX_PT_TCS || type == SGX_PT_TRIM) {
-        error = for_each_page(enclave, p.offset, p.length, count, [&](uintptr_t address) {
-            return modify_page_type(enclave, address, type, result);
-        });
+        error = carry_out(
+            Operation::modify_types, enclave, p.offset, p.length, count,
+            [&](uintptr_t address) { return modify_page_type(enclave, address, type, result); });
     }
     p.count = count;
     p.result = result;
@@ -133,12 +168,14 @@ int ioctl_remove_pages(Enclave& enclave, uint64_t argument) {
     if (!is_valid_range(enclave, p.offset, p.length)) return -EINVAL;
     if (p.count != 0) return -EINVAL;
     uint64_t count = 0;
-    const int error = for_each_page(enclave, p.offset, p.length, count, [&](uintptr_t address) {
-        const int refused = check_removable(enclave, address);
-        // A trimmed page has no access in the host's page tables: nothing to unmap.
-        if (refused == 0) enclave.remove_page(address);
-        return refused;
-    });
+    const int error = carry_out(Operation::remove_pages, enclave, p.offset, p.length, count,
+                                [&](uintptr_t address) {
+                                    const int refused = check_removable(enclave, address);
+                                    // A trimmed page has no access in the host's page tables:
+                                    // nothing to unmap.
+                                    if (refused == 0) enclave.remove_page(address);
+                                    return refused;
+                                });
     p.count = count;
     return copy_to_program(argument, &p, sizeof(p)) ? error : -EFAULT;
 }

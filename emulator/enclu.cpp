@@ -5,6 +5,7 @@
 
 #include "emulator/context.hpp"
 #include "emulator/dispositions.hpp"
+#include "emulator/hostile.hpp"
 #include "emulator/leaves/leaf.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/paging.hpp"
@@ -155,6 +156,7 @@ std::optional<Exception> execute_enclu_outside(Thread& thread, ucontext_t& conte
     gregs[REG_RCX] = gregs[REG_RIP] + static_cast<greg_t>(enclu_length);
     gregs[REG_RIP] = static_cast<greg_t>(state.rip);
     bases = state.bases;
+    set_step_flag(context);
     if (!has_all_signals()) set_signal_mask_of(context, mask_inside());
     return std::nullopt;
 }

@@ -16,6 +16,7 @@
 #include "emulator/dispositions.hpp"
 #include "emulator/enclu.hpp"
 #include "emulator/entry.hpp"
+#include "emulator/hostile.hpp"
 #include "emulator/registry.hpp"
 #include "emulator/sgxemu.hpp"
 #include "emulator/transitions.hpp"
@@ -94,12 +95,24 @@ void raise_syscall_inside(siginfo_t& info, Thread& thread, ucontext_t& context, 
     raise_inside(SIGILL, info, thread, context, bases, Exception{vector_ud, 0, 0});
 }
 
+// The trap flag is the system's, not the enclave's debugger's.
+bool is_step(int signal, const siginfo_t& info) {
+    return signal == SIGTRAP && info.si_code == TRAP_TRACE && is_stepping();
+}
+
+void on_step(Thread& thread, ucontext_t& context, Bases& bases) {
+    const bool stop = step_done();
+    aex(thread, context, bases, std::nullopt);
+    if (stop) fix_up_in_vdso(context, Exception{step_vector, 0, 0});
+}
+
 void on_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& context,
                      Bases& bases) {
     if (signal == SIGSYS) {
         raise_syscall_inside(info, thread, context, bases);
         return;
     }
+    if (is_step(signal, info)) return on_step(thread, context, bases);
     const Exception exception = exception_of(context);
     if (trapped_on_enclu(thread, context, exception.vector)) {
         if (const auto fault = execute_enclu_inside(thread, context, bases)) {

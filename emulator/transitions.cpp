@@ -7,6 +7,7 @@
 #include "emulator/context.hpp"
 #include "emulator/dispositions.hpp"
 #include "emulator/entry.hpp"
+#include "emulator/hostile.hpp"
 #include "emulator/leaves/rules.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/registry.hpp"
@@ -98,6 +99,7 @@ void complete_entry(const Thread& thread, ucontext_t& context, Bases& bases) {
 void eexit(Thread& thread, ucontext_t& context, Bases& bases) {
     auto& gregs = context.uc_mcontext.gregs;
     gregs[REG_RIP] = gregs[REG_RBX];
+    gregs[REG_EFL] &= ~static_cast<greg_t>(rflags_tf);
     gregs[REG_RCX] = static_cast<greg_t>(thread.enclave->at<sgx_tcs>(thread.tcs)->aep);
     leave_enclave(thread, context, bases);
 }
@@ -123,6 +125,7 @@ std::optional<Exception> eresume(Thread& thread, ucontext_t& context, Bases& bas
         const auto rsp = static_cast<uint64_t>(gregs[REG_RSP]);
         const auto rbp = static_cast<uint64_t>(gregs[REG_RBP]);
         load_general_registers(context, gpr);
+        set_step_flag(context);
         gpr.ursp = rsp;
         gpr.urbp = rbp;
         thread.host = bases;
