@@ -191,7 +191,10 @@ extern "C" void sgxemu_on_signal(int signal, siginfo_t* info, ucontext_t* contex
     } else if (thread != nullptr && thread->critical != 0) {
         if (signal != interrupt_signal) defer(signal, *info, *context, *thread);
     } else {
-        if (inside) leave_for_signal(*thread, *context, *bases);
+        // An interrupt between EENTER's decision and its jump came just before.
+        const bool came_before = inside && signal == interrupt_signal &&
+                                 !thread->enclave->contains(reg(*context, REG_RIP));
+        if (inside && !came_before) leave_for_signal(*thread, *context, *bases);
         if (signal != interrupt_signal) deliver_signal(signal, *info, *context, thread);
     }
     errno = saved_errno;

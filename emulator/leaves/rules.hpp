@@ -24,15 +24,17 @@ struct LeafOperands {
 
 // One execution of a leaf: what its conditions look at and leave for later ones.
 struct LeafRun {
+    LeafRun(Enclave& of, const LeafOperands& with) : enclave(of), operands(with) {}
+
     Enclave& enclave;
     LeafOperands operands;
-    Exception exception = {};  // of a condition whose verdict is fault
-    // Copied in when the operand has been checked.
-    sgx_secinfo secinfo = {};
-    sgx_keyrequest request = {};
-    sgx_targetinfo target = {};
+    Exception exception;  // of a condition whose verdict is fault
+    // Copied in when the operand has been checked; indeterminate before (they are large).
+    sgx_secinfo secinfo;
+    sgx_keyrequest request;
+    sgx_targetinfo target;
     // EENTER and ERESUME: the frame that an exit would use.
-    SsaFrame frame = {};
+    SsaFrame frame;
 
     EpcmEntry& entry(uint64_t address) const { return enclave.entry(address); }
 };

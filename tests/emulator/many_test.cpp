@@ -47,7 +47,10 @@ TEST(Many, ThousandEnclavesLeaveNothing) {
     const Usage after = usage();
     EXPECT_EQ(after.descriptors, before.descriptors);
     EXPECT_LE(after.mappings, before.mappings + 4);
+    // AddressSanitizer keeps freed memory for a while; its leak check stands in for this.
+#ifndef __SANITIZE_ADDRESS__
     EXPECT_LE(after.resident_kib, before.resident_kib + 2048);
+#endif
     // And all of the EPC is free again.
     EXPECT_EQ(sgxemu::configure({}), 0);
 }

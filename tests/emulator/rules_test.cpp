@@ -493,7 +493,10 @@ void try_without_sgx2() {
 Options with_tcs(void (*change)(sgx_tcs&)) {
     Options options;
     options.edit_image = [change](std::vector<uint8_t>& image) {
-        change(*reinterpret_cast<sgx_tcs*>(image.data() + 8 * page));
+        sgx_tcs tcs;
+        std::memcpy(&tcs, image.data() + 8 * page, sizeof(tcs));
+        change(tcs);
+        std::memcpy(image.data() + 8 * page, &tcs, sizeof(tcs));
     };
     return options;
 }
