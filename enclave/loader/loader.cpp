@@ -258,8 +258,8 @@ Result<ModuleInfo> Loader::module_info(uint32_t index) {
     const Module& module = *state_->core.modules[index];
     const Bundle& newest = *module.newest();
     ModuleInfo info{};
-    info.name = module.name.data();
-    info.version = newest.header.version;
+    memcpy(info.name, module.base->header.module, sizeof info.name);
+    memcpy(info.version, newest.header.version, sizeof info.version);
     info.security_version = newest.header.security_version;
     info.floor = state_->core.floor_of(module.name);
     info.patches = static_cast<uint32_t>(module.patches.size());

@@ -74,10 +74,10 @@ struct Progress {
     uint64_t generation = 0;         // current generation after it
 };
 
-// Everything `list` shows about one module; names point into the loader until the next change.
+// Everything `list` shows about one module. A copy: the module may be gone when it is read.
 struct ModuleInfo {
-    const char* name;
-    const char* version;
+    char name[SGXDL_BUNDLE_NAME_SIZE];
+    char version[SGXDL_BUNDLE_NAME_SIZE];
     uint64_t security_version;
     uint64_t floor;
     uint32_t functions_defined, functions_loaded;
