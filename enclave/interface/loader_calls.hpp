@@ -22,7 +22,7 @@ struct WireProgress {
 struct WireModuleInfo {
     char name[64], version[64];
     uint64_t security_version, floor;
-    uint32_t functions_defined, functions_loaded, patches, reserved;
+    uint32_t functions_defined, functions_loaded, patches, unloading;
     uint64_t retained_bytes;
     uint8_t digest[32];
 };

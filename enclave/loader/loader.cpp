@@ -263,6 +263,7 @@ Result<ModuleInfo> Loader::module_info(uint32_t index) {
     info.security_version = newest.header.security_version;
     info.floor = state_->core.floor_of(module.name);
     info.patches = static_cast<uint32_t>(module.patches.size());
+    info.unloading = module.unloading;
     memcpy(info.digest, newest.digest, sizeof info.digest);
     info.retained_bytes = module.base->header.payload_size;
     for (const PatchRecord& patch : module.patches)

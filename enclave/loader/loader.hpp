@@ -82,6 +82,7 @@ struct ModuleInfo {
     uint64_t floor;
     uint32_t functions_defined, functions_loaded;
     uint32_t patches;         // patches applied at present
+    bool unloading;           // unloaded; calls that began before may still be in it
     uint64_t retained_bytes;  // pristine bundles kept for re-linking and rollback
     uint8_t digest[32];       // bundle digest that names the present state
 };

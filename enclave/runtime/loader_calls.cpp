@@ -120,6 +120,7 @@ Result<WireModuleInfo> get_module_info(uint32_t index) {
     wire.functions_defined = info->functions_defined;
     wire.functions_loaded = info->functions_loaded;
     wire.patches = info->patches;
+    wire.unloading = info->unloading;
     wire.retained_bytes = info->retained_bytes;
     memcpy(wire.digest, info->digest, sizeof(wire.digest));
     return wire;

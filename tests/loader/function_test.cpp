@@ -302,6 +302,7 @@ TEST_F(Function, WholeModuleGivesEverythingBackAndReloads) {
         ASSERT_TRUE(unload("m", {}, true).ok());
         reclaim_all();
         EXPECT_EQ(footprint().modules, 1u) << "this call can still run it";
+        EXPECT_TRUE(loader().module_info(0)->unloading);
         EXPECT_EQ(e(1), 108);
         EXPECT_EQ(loader().symbol("m", "e"), nullptr);
         EXPECT_EQ(extend("m", {"e"}).error.code, Code::no_such_module);
@@ -311,6 +312,7 @@ TEST_F(Function, WholeModuleGivesEverythingBackAndReloads) {
         auto* other = symbol<int(int)>("m", "e");
         ASSERT_NE(other, nullptr);
         EXPECT_NE(other, e);
+        EXPECT_FALSE(loader().module_info(1)->unloading);
         EXPECT_EQ(other(1), 101) << "new data";
         EXPECT_EQ(e(1), 109) << "old data";
         ASSERT_TRUE(unload("m", {}, true).ok());
