@@ -3,6 +3,7 @@
 
 #include <cstring>
 
+#include "emulator/dispositions.hpp"
 #include "emulator/registry.hpp"
 
 namespace sgxemu {
@@ -50,12 +51,16 @@ void set_signal_mask_of(ucontext_t& context, SignalMask mask) {
 
 void leave_enclave(Thread& thread, ucontext_t& context, Bases& bases) {
     bases = thread.host;
-    set_signal_mask_of(context, thread.host_mask);
+    if (!has_all_signals()) set_signal_mask_of(context, thread.host_mask);
     thread.inside = 0;
     const EnclaveRef enclave(thread.enclave);
     thread.enclave = nullptr;
     const Guard guard(enclave->lock);
     enclave->entry(thread.tcs).tcs_busy = 0;
+    for (uint64_t i = 0; i < enclave->secs.ssa_frame_size; ++i) {
+        const uint64_t page = thread.ssa_begin + i * page_size;
+        if (enclave->contains(page)) enclave->entry(page).pinned = 0;
+    }
 }
 
 }  // namespace sgxemu

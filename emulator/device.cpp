@@ -8,11 +8,12 @@
 #include <cerrno>
 #include <memory>
 
+#include "emulator/dispositions.hpp"
 #include "emulator/driver.hpp"
+#include "emulator/host.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/registry.hpp"
 #include "emulator/sgxemu.hpp"
-#include "emulator/signals.hpp"
 
 namespace sgxemu {
 
@@ -41,21 +42,21 @@ int dispatch(Enclave& enclave, unsigned long request, uint64_t argument) {
 
 }  // namespace
 
-int open() {
+int open(int flags) {
     const SignalsBlocked blocked;
     if (!machine().usable) return -ENODEV;
-    if (const int error = install_signal_handlers()) return error;
-    const int fd = ::memfd_create("sgx_enclave", MFD_CLOEXEC);
+    if (const int error = take_fault_signals()) return error;
+    const int fd = ::memfd_create("sgx_enclave", (flags & O_CLOEXEC) ? MFD_CLOEXEC : 0);
     if (fd < 0) return -errno;
-    const int epc_fd = ::fcntl(fd, F_DUPFD_CLOEXEC, 0);
+    const int epc_fd = host::dup_above(fd, 0);
     if (epc_fd < 0) {
         const int error = -errno;
-        ::close(fd);
+        host::close(fd);
         return error;
     }
-    auto enclave = std::make_unique<Enclave>(fd, epc_fd);
-    if (!register_enclave(enclave.get())) {
-        ::close(fd);
+    auto enclave = std::make_unique<Enclave>(epc_fd);
+    if (!register_enclave(enclave.get(), fd)) {
+        host::close(fd);
         return -ENOMEM;
     }
     enclave.release();  // the registry's reference counts own it now
@@ -63,15 +64,36 @@ int open() {
 }
 
 int close(int fd) {
+    if (const int error = forget_descriptor(fd)) return error;
+    return host::close(fd) == 0 ? 0 : -errno;
+}
+
+int forget_descriptor(int fd) {
     const SignalsBlocked blocked;
-    if (!release_descriptor(fd)) return -EBADF;
-    return ::close(fd) == 0 ? 0 : -errno;
+    return release_descriptor(fd) ? 0 : -EBADF;
+}
+
+void forget_descriptors(unsigned int first, unsigned int last) {
+    const SignalsBlocked blocked;
+    release_descriptors(first, last);
+}
+
+bool duplicated(int from, int to) {
+    const SignalsBlocked blocked;
+    return add_descriptor(from, to);
+}
+
+Descriptor descriptor_kind(int fd) {
+    const SignalsBlocked blocked;
+    if (find_by_descriptor(fd)) return Descriptor::enclave;
+    if (is_lost_descriptor(fd)) return Descriptor::lost;
+    return is_provision_descriptor(fd) ? Descriptor::provision : Descriptor::other;
 }
 
 int ioctl(int fd, unsigned long request, void* argument) {
     const SignalsBlocked blocked;
     const EnclaveRef enclave = find_by_descriptor(fd);
-    if (!enclave) return -EBADF;
+    if (!enclave) return is_lost_descriptor(fd) ? -ENODEV : -EBADF;
     // The driver refuses a second ioctl on the same enclave while one runs.
     if (enclave->ioctl_busy.exchange(true, std::memory_order_acquire)) return -EBUSY;
     const int result = dispatch(*enclave, request, reinterpret_cast<uint64_t>(argument));
@@ -102,6 +124,17 @@ EpcCount epc_count(int fd) {
         count.trimmed += e.type == SGX_PT_TRIM;
     }
     return count;
+}
+
+BackingPage backing_page(int fd, const void* address) {
+    const SignalsBlocked blocked;
+    const auto page = reinterpret_cast<uintptr_t>(address) & ~(page_size - 1);
+    const EnclaveRef enclave = find_by_descriptor(fd);
+    if (!enclave) return {};
+    const Guard guard(enclave->lock);
+    if (!enclave->contains(page) || !enclave->entry(page).written_out) return {};
+    const size_t index = enclave->index_of(page);
+    return {enclave->paged_out.content(index), &enclave->paged_out.pcmd(index)};
 }
 
 int measurement(int fd, uint8_t mrenclave[32]) {

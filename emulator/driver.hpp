@@ -17,6 +17,9 @@ int ioctl_restrict_permissions(Enclave& enclave, uint64_t argument);
 int ioctl_modify_types(Enclave& enclave, uint64_t argument);
 int ioctl_remove_pages(Enclave& enclave, uint64_t argument);
 
+// True when the descriptor is of what open_provision() opened (provision.cpp).
+bool is_provision_descriptor(int fd);
+
 // sgx_validate_offset_length.
 bool is_valid_range(const Enclave& enclave, uint64_t offset, uint64_t length);
 

@@ -9,6 +9,7 @@
 #include "emulator/driver.hpp"
 #include "emulator/ecreate.hpp"
 #include "emulator/machine.hpp"
+#include "emulator/paging.hpp"
 #include "emulator/sigstruct.hpp"
 #include "emulator/usercopy.hpp"
 #include "emulator/vma.hpp"
@@ -20,8 +21,6 @@ namespace {
 constexpr uint64_t secinfo_permissions = SGX_SECINFO_R | SGX_SECINFO_W | SGX_SECINFO_X;
 // SGX_SECINFO_RESERVED_MASK of arch/x86/include/asm/sgx.h.
 constexpr uint64_t driver_secinfo_known = secinfo_permissions | SGX_SECINFO_PT_MASK;
-// Attributes that need no permission by SGX_IOC_ENCLAVE_PROVISION.
-constexpr uint64_t free_attributes = SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_KSS;
 constexpr size_t measured_chunk = 256;
 
 // sgx_validate_secinfo.
@@ -41,8 +40,8 @@ int add_page(Enclave& enclave, uint64_t offset, uint64_t source, const sgx_secin
              bool measure) {
     const uintptr_t address = enclave.base() + offset;
     EpcmEntry& entry = enclave.entry(address);
-    if (entry.valid) return -EBUSY;
-    if (!machine().take_epc_page()) return -ENOMEM;
+    if (entry.exists()) return -EBUSY;
+    if (!grow(enclave) || !take_epc_page(&enclave)) return -ENOMEM;
     uint8_t* page = enclave.bytes(address);
     const bool is_tcs = (secinfo.flags & SGX_SECINFO_PT_MASK) == SGX_SECINFO_TCS;
     int error = 0;
@@ -60,7 +59,8 @@ int add_page(Enclave& enclave, uint64_t offset, uint64_t source, const sgx_secin
     // The cap is for ever: the build-time permissions; a TCS is read-write to the processor.
     entry.kernel_cap =
         static_cast<uint8_t>(is_tcs ? PROT_READ | PROT_WRITE : protection_of(entry.rwx));
-    enclave.count_valid(address, 1);
+    enclave.count_page(address, 1);
+    enclave.enqueue(address);
     enclave.measurement.add(offset, secinfo);
     if (measure) {
         for (size_t i = 0; i < page_size; i += measured_chunk) {
@@ -86,8 +86,12 @@ int ioctl_create(Enclave& enclave, uint64_t argument) {
     if (!copy_from_program(&secs, arguments.src, sizeof(secs))) return -EFAULT;
     if (!std::has_single_bit(secs.size)) return -EINVAL;
     if (!is_valid_secs(secs)) return -EIO;
-    if (!machine().take_epc_page()) return -ENOMEM;
+    if (!take_epc_page(nullptr)) return -ENOMEM;
     const Guard guard(enclave.lock);
+    if (!grow(enclave)) {
+        machine().return_epc_pages(1);
+        return -ENOMEM;
+    }
     if (const int error = enclave.make_pages(secs.base, secs.size)) {
         machine().return_epc_pages(1);
         return error;
@@ -100,6 +104,7 @@ int ioctl_create(Enclave& enclave, uint64_t argument) {
     enclave.secs = secs;
     enclave.measurement.create(secs.ssa_frame_size, secs.size);
     enclave.created = true;
+    join_reclaimer(enclave);
     return map_into_elrange(enclave);
 }
 
@@ -138,7 +143,7 @@ int ioctl_init(Enclave& enclave, uint64_t argument) {
     if (!copy_from_program(&sigstruct, arguments.sigstruct, sizeof(sigstruct))) return -EFAULT;
     if (sigstruct.vendor != 0 && sigstruct.vendor != 0x8086) return -EINVAL;
     const Guard guard(enclave.lock);
-    if (enclave.secs.attributes.flags & ~free_attributes) return -EACCES;
+    if (enclave.secs.attributes.flags & ~enclave.allowed_attributes) return -EACCES;
     const Digest mrenclave = enclave.measurement.value();
     enclave.einit_result = verify_sigstruct(sigstruct, enclave.secs, mrenclave);
     if (enclave.einit_result != SGX_SUCCESS) return -EPERM;
@@ -155,12 +160,13 @@ int ioctl_init(Enclave& enclave, uint64_t argument) {
     return 0;
 }
 
-// There is no /dev/sgx_provision here, so no descriptor of it can be shown: the driver's answer to
-// any other file.
-int ioctl_provision(Enclave&, uint64_t argument) {
+int ioctl_provision(Enclave& enclave, uint64_t argument) {
     sgx_enclave_provision arguments{};
     if (!copy_from_program(&arguments, argument, sizeof(arguments))) return -EFAULT;
-    return -EINVAL;
+    if (!is_provision_descriptor(static_cast<int>(arguments.fd))) return -EINVAL;
+    const Guard guard(enclave.lock);
+    enclave.allowed_attributes |= SGX_ATTR_PROVISIONKEY;
+    return 0;
 }
 
 }  // namespace sgxemu

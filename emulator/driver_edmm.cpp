@@ -9,6 +9,7 @@
 
 #include "emulator/driver.hpp"
 #include "emulator/machine.hpp"
+#include "emulator/paging.hpp"
 #include "emulator/usercopy.hpp"
 #include "emulator/vma.hpp"
 
@@ -51,7 +52,7 @@ int for_each_page(Enclave& enclave, uint64_t offset, uint64_t length, uint64_t& 
 
 int restrict_page(Enclave& enclave, uintptr_t address, uint64_t permissions, uint64_t& result) {
     EpcmEntry& entry = enclave.entry(address);
-    if (!entry.valid) return -EFAULT;
+    if (!fetch_page(enclave, address)) return -EFAULT;
     if (entry.type != SGX_PT_REG) return -EINVAL;
     const EnclsResult r = encls_modpr(entry, permissions);
     if (r.outcome == Encls::error) result = r.error;
@@ -60,7 +61,7 @@ int restrict_page(Enclave& enclave, uintptr_t address, uint64_t permissions, uin
 
 int modify_page_type(Enclave& enclave, uintptr_t address, uint8_t type, uint64_t& result) {
     EpcmEntry& entry = enclave.entry(address);
-    if (!entry.valid) return -EFAULT;
+    if (!fetch_page(enclave, address)) return -EFAULT;
     const bool allowed =
         entry.type == SGX_PT_REG || (entry.type == SGX_PT_TCS && type == SGX_PT_TRIM);
     if (!allowed) return -EINVAL;
@@ -81,7 +82,7 @@ int modify_page_type(Enclave& enclave, uintptr_t address, uint8_t type, uint64_t
 // changes nothing: #PF says accepted, SGX_PAGE_NOT_MODIFIABLE says not yet.
 int check_removable(Enclave& enclave, uintptr_t address) {
     EpcmEntry& entry = enclave.entry(address);
-    if (!entry.valid) return -EFAULT;
+    if (!fetch_page(enclave, address)) return -EFAULT;
     if (entry.type != SGX_PT_TRIM) return -EPERM;
     return encls_modpr(entry, secinfo_permissions).outcome == Encls::page_fault ? 0 : -EPERM;
 }

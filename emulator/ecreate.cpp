@@ -10,11 +10,8 @@ namespace sgxemu {
 
 namespace {
 
-// CPUID.12H.0:EDX[15:8] of the emulated processor: 64-bit enclaves up to 2^36 bytes.
-constexpr uint64_t max_enclave_size = uint64_t{1} << 36;
+constexpr uint64_t max_enclave_size = uint64_t{1} << max_enclave_bits;
 constexpr uint64_t canonical_limit = uint64_t{1} << 47;
-constexpr uint64_t known_attributes = SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_PROVISIONKEY |
-                                      SGX_ATTR_EINITTOKENKEY | SGX_ATTR_KSS;
 
 template <size_t n>
 bool all_zero(const uint8_t (&bytes)[n]) {

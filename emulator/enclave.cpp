@@ -7,7 +7,9 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "emulator/host.hpp"
 #include "emulator/machine.hpp"
+#include "emulator/paging.hpp"
 
 namespace sgxemu {
 
@@ -15,9 +17,14 @@ namespace {
 
 constexpr size_t block_size = size_t{2} << 20;
 
+uint64_t next_id() {
+    static std::atomic<uint64_t> last{0};
+    return last.fetch_add(1, std::memory_order_relaxed) + 1;
+}
+
 void* map_records(size_t size) {
-    void* p = ::mmap(nullptr, size, PROT_READ | PROT_WRITE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* p = host::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? nullptr : p;
 }
 
@@ -51,21 +58,25 @@ void EncluSites::forget(uintptr_t begin, uintptr_t end) {
     }
 }
 
+Enclave::Enclave(int epc_descriptor) : epc_fd(epc_descriptor), id(next_id()) {}
+
 Enclave::~Enclave() {
     // The mappings at ELRANGE are gone already: they held a reference.
-    if (alias_ != nullptr) ::munmap(alias_, size_);
-    if (entries_ != nullptr) ::munmap(entries_, size_ / page_size * sizeof(EpcmEntry));
+    if (alias_ != nullptr) host::munmap(alias_, size_);
+    if (entries_ != nullptr) host::munmap(entries_, size_ / page_size * sizeof(EpcmEntry));
     if (block_count_ != nullptr) {
-        ::munmap(block_count_, (size_ / block_size + 1) * sizeof(uint16_t));
+        host::munmap(block_count_, (size_ / block_size + 1) * sizeof(uint16_t));
     }
-    machine().return_epc_pages(valid_count_ + (created ? 1 : 0));
-    ::close(epc_fd);
+    leave_reclaimer(*this);
+    const size_t resident = page_count_ - paged_out.count();
+    machine().return_epc_pages(resident + paged_out.va_pages() + (created ? 1 : 0));
+    host::close(epc_fd);
 }
 
 int Enclave::make_pages(uintptr_t base, size_t size) {
     if (::ftruncate(epc_fd, static_cast<off_t>(size)) != 0) return -errno;
     void* alias =
-        ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, epc_fd, 0);
+        host::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, epc_fd, 0);
     if (alias == MAP_FAILED) return -errno;
     // A forked child has no enclave: neither mapping is inherited.
     ::madvise(alias, size, MADV_DONTFORK);
@@ -79,10 +90,10 @@ int Enclave::make_pages(uintptr_t base, size_t size) {
     return entries != nullptr && blocks != nullptr ? 0 : -ENOMEM;
 }
 
-void Enclave::count_valid(uintptr_t address, int change) {
+void Enclave::count_page(uintptr_t address, int change) {
     auto& block = block_count_[(address - base_) / block_size];
     block = static_cast<uint16_t>(block + change);
-    valid_count_ = valid_count_ + static_cast<size_t>(change);
+    page_count_ += static_cast<size_t>(change);
 }
 
 uintptr_t Enclave::skip_holes(uintptr_t from, uintptr_t end) const {
@@ -93,14 +104,27 @@ uintptr_t Enclave::skip_holes(uintptr_t from, uintptr_t end) const {
 }
 
 void Enclave::remove_page(uintptr_t address) {
+    dequeue(address);
     EpcmEntry& e = entry(address);
     sites.forget(address, address + page_size);
     e = {};
-    count_valid(address, -1);
-    // Frees the memory and leaves zeros for the next EAUG of this page.
+    count_page(address, -1);
+    drop_memory(address);
+    machine().return_epc_pages(1);
+}
+
+void Enclave::drop_memory(uintptr_t address) {
     ::fallocate(epc_fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
                 static_cast<off_t>(address - base_), page_size);
-    machine().return_epc_pages(1);
+}
+
+void Enclave::hold(uintptr_t page) {
+    if (!is_held(page) && held_count_ < max_held) held_[held_count_++] = page;
+}
+
+bool Enclave::is_held(uintptr_t page) const {
+    const auto end = held_.begin() + held_count_;
+    return std::find(held_.begin(), end, page) != end;
 }
 
 }  // namespace sgxemu

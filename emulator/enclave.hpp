@@ -5,8 +5,9 @@
 // shared at ELRANGE, where the host's page tables enforce what the EPCM and the VMAs allow, and a
 // second time read-write (`alias`), through which the emulator, and only it, reaches every page.
 //
-// Life: an enclave is held by its descriptor, by its mappings, by threads inside it, and by whoever
-// looks it up; the last one to let go frees it. `lock` guards everything that is not atomic.
+// Life: an enclave is held by its descriptors, by its mappings, by threads inside it, and by
+// whoever looks it up; the last one to let go frees it. `lock` guards everything that is not
+// atomic.
 #pragma once
 
 #include <array>
@@ -17,8 +18,11 @@
 #include <vector>
 
 #include "emulator/epcm.hpp"
+#include "emulator/host.hpp"
 #include "emulator/lock.hpp"
 #include "emulator/measurement.hpp"
+#include "emulator/page_queue.hpp"
+#include "emulator/paged_out.hpp"
 #include "sgxdl/arch/sgx.h"
 
 namespace sgxemu {
@@ -63,8 +67,8 @@ class EncluSites {
 
 class Enclave {
  public:
-    // `descriptor` is the program's; `epc_descriptor`, of the same memfd, is the enclave's own.
-    Enclave(int descriptor, int epc_descriptor) : fd(descriptor), epc_fd(epc_descriptor) {}
+    // `epc_descriptor` is the enclave's own, of the memfd whose descriptors the program has.
+    explicit Enclave(int epc_descriptor);
     ~Enclave();
     Enclave(const Enclave&) = delete;
     Enclave& operator=(const Enclave&) = delete;
@@ -85,41 +89,80 @@ class Enclave {
         return reinterpret_cast<T*>(bytes(address));
     }
 
-    // A page became valid or stopped being so: keeps the sparse count that lets walks skip holes.
-    void count_valid(uintptr_t address, int change);
-    // First address >= `from` and < `end` whose page may be valid; skips empty 2 MiB blocks.
+    // A page came to be, in the EPC, or ceased to: keeps the sparse count that lets walks skip
+    // holes.
+    void count_page(uintptr_t address, int change);
+    // First address >= `from` and < `end` whose page may exist; skips empty 2 MiB blocks.
     uintptr_t skip_holes(uintptr_t from, uintptr_t end) const;
     // EREMOVE: gives the page back to the EPC and its memory to the host. The caller has unmapped
     // it.
     void remove_page(uintptr_t address);
+    // Frees the memory behind a page, which then reads as zeros.
+    void drop_memory(uintptr_t address);
+    size_t page_count() const { return page_count_; }
+    // The page is in the EPC now, as its newest; it no longer is.
+    void enqueue(uintptr_t address) { queue_.push(entries_, number_of(address)); }
+    void dequeue(uintptr_t address) { queue_.remove(entries_, number_of(address)); }
+    // The page longest in the EPC; 0: there is none.
+    uintptr_t oldest_page() const {
+        return queue_.oldest() == no_page ? 0 : base_ + uintptr_t{queue_.oldest()} * page_size;
+    }
 
-    const int fd;
+    // The operation that runs under the lock needs the page in the EPC until it ends: see
+    // HoldPages.
+    void hold(uintptr_t page);
+    bool is_held(uintptr_t page) const;
+
     const int epc_fd;
+    const uint64_t id;  // SECS.EID: of no other enclave since power-on
+    host::FileId file;  // the memfd's
     Lock lock;
     std::atomic<bool> ioctl_busy{false};  // the driver's SGX_ENCL_IOCTL
     bool created = false;
     bool initialized = false;
     int einit_result = -1;
+    // Attributes that EINIT may see: PROVISIONKEY needs SGX_IOC_ENCLAVE_PROVISION.
+    uint64_t allowed_attributes = SGX_ATTR_DEBUG | SGX_ATTR_MODE64BIT | SGX_ATTR_KSS;
     sgx_secs secs{};                 // the SECS page; MRENCLAVE is final after EINIT
     uint8_t isv_family_id[16] = {};  // of the SIGSTRUCT, like the next; SECS has no named place
     uint8_t isv_ext_prod_id[16] = {};
     Measurement measurement;
     std::vector<Vma> vmas;  // sorted, disjoint; inside and, before EINIT, outside ELRANGE
     EncluSites sites;
+    PagedOut paged_out;
 
     // References: see the top. The registry (registry.hpp) hands them out.
     std::atomic<uint32_t> references{1};
-    // Guarded by the registry's lock: whether the descriptor and the mappings hold references.
-    bool held_by_descriptor = true;
+    // Guarded by the registry's lock. All descriptors together hold one reference, as all mappings
+    // do.
+    std::vector<int> descriptors;
     bool held_by_mappings = false;
 
  private:
+    uint32_t number_of(uintptr_t address) const { return static_cast<uint32_t>(index_of(address)); }
     uintptr_t base_ = 0;
     size_t size_ = 0;
     uint8_t* alias_ = nullptr;
     EpcmEntry* entries_ = nullptr;
-    uint16_t* block_count_ = nullptr;  // valid pages in each 2 MiB block
-    size_t valid_count_ = 0;
+    uint16_t* block_count_ = nullptr;  // existing pages in each 2 MiB block
+    size_t page_count_ = 0;
+    PageQueue queue_;
+    static constexpr size_t max_held = 32;
+    std::array<uintptr_t, max_held> held_{};
+    size_t held_count_ = 0;
+    friend class HoldPages;
+};
+
+// While it exists, pages that translate() found or fetched stay in the EPC. Under the lock.
+class HoldPages {
+ public:
+    explicit HoldPages(Enclave& enclave) : enclave_(enclave) {}
+    ~HoldPages() { enclave_.held_count_ = 0; }
+    HoldPages(const HoldPages&) = delete;
+    HoldPages& operator=(const HoldPages&) = delete;
+
+ private:
+    Enclave& enclave_;
 };
 
 }  // namespace sgxemu

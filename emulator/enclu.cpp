@@ -4,8 +4,10 @@
 #include <atomic>
 
 #include "emulator/context.hpp"
+#include "emulator/dispositions.hpp"
 #include "emulator/leaves/leaf.hpp"
 #include "emulator/machine.hpp"
+#include "emulator/paging.hpp"
 #include "emulator/transitions.hpp"
 #include "emulator/vma.hpp"
 
@@ -61,6 +63,7 @@ void finish(ucontext_t& context, const LeafResult& result) {
 // mapping limit), the access that follows finds out and faults as for a lack of EPC.
 LeafResult run_leaf(Enclave& enclave, const LeafEntry& leaf, const LeafOperands& operands) {
     const Guard guard(enclave.lock);
+    const HoldPages hold(enclave);
     const LeafResult result = leaf.run(enclave, operands);
     if (leaf.changes_page && result.kind != LeafResult::Kind::fault && result.rax == SGX_SUCCESS) {
         static_cast<void>(apply_protection(enclave, operands.rcx, operands.rcx + page_size));
@@ -70,15 +73,32 @@ LeafResult run_leaf(Enclave& enclave, const LeafEntry& leaf, const LeafOperands&
 
 }  // namespace
 
+namespace {
+
+// The bytes of the instruction at RIP, which another thread's needs may have driven out of the EPC
+// since it trapped; nullopt: they cannot be had.
+std::optional<uint8_t> first_byte_of_enclu(Enclave& enclave, uint64_t rip) {
+    const Guard guard(enclave.lock);
+    const HoldPages hold(enclave);
+    for (const uint64_t address : {rip, rip + enclu_length - 1}) {
+        if (!enclave.entry(address).exists()) return std::nullopt;
+        if (!fetch_page(enclave, address & ~(page_size - 1))) return std::nullopt;
+        enclave.hold(address & ~(page_size - 1));
+    }
+    if (!has_enclu_tail(enclave, rip)) return std::nullopt;
+    return *enclave.bytes(rip);
+}
+
+}  // namespace
+
 bool trapped_on_enclu(Thread& thread, const ucontext_t& context, uint8_t vector) {
     Enclave& enclave = *thread.enclave;
     const uint64_t rip = reg(context, REG_RIP);
     if (!enclave.contains(rip) || !enclave.contains(rip + enclu_length - 1)) return false;
-    if (!has_enclu_tail(enclave, rip)) return false;
-    // Acquire: pairs with the release in rewrite_site, so that the table has the site, too.
-    const uint8_t first = std::atomic_ref(*enclave.bytes(rip)).load(std::memory_order_acquire);
+    if (vector != vector_gp && vector != vector_ud) return false;
+    const std::optional<uint8_t> first = first_byte_of_enclu(enclave, rip);
+    if (!first) return false;
     if (vector == vector_gp) return first == hlt_byte && enclave.sites.contains(rip);
-    if (vector != vector_ud) return false;
     // Between this thread's #UD and now another one may have rewritten the site.
     if (first == hlt_byte && enclave.sites.contains(rip)) return true;
     if (first != enclu_first_byte) return false;
@@ -110,16 +130,16 @@ std::optional<Exception> execute_enclu_outside(Thread& thread, ucontext_t& conte
     const uint64_t tcs = reg(context, REG_RBX);
     const EenterOperands operands{tcs, reg(context, REG_RCX), reg(context, REG_RSP),
                                   reg(context, REG_RBP)};
-    EenterState state;
     thread.host = bases;
     thread.host_mask = signal_mask_of(context);
-    if (const auto fault = eenter(thread, operands, state)) return fault;
+    if (const auto fault = eenter(thread, operands)) return fault;
     auto& gregs = context.uc_mcontext.gregs;
+    const EnterState& state = thread.entry;
     gregs[REG_RAX] = static_cast<greg_t>(state.cssa);
     gregs[REG_RCX] = gregs[REG_RIP] + static_cast<greg_t>(enclu_length);
     gregs[REG_RIP] = static_cast<greg_t>(state.rip);
     bases = state.bases;
-    set_signal_mask_of(context, mask_inside());
+    if (!has_all_signals()) set_signal_mask_of(context, mask_inside());
     return std::nullopt;
 }
 

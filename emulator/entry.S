@@ -28,6 +28,9 @@
 #define ORDER_ADDRESS 56
 #define ORDER_SIZE 64
 
+/* struct SavedRegisters (entry.hpp) */
+#define SAVED_SIZE 96
+
 /* struct Thread (thread.hpp) */
 #define THREAD_INSIDE 0
 #define THREAD_HOST_FS 8
@@ -72,6 +75,11 @@ sgxemu_enter_enclave:
     pushq %r9
     pushq %r10
     pushq %r11
+    /* These C++ keeps, but an interrupt before the jump needs to know where. */
+    pushq %r12
+    pushq %r13
+    pushq %r14
+    pushq %r15
     pushq %rax
     movq %rsp, %rbx
     subq $ORDER_SIZE, %rsp
@@ -80,7 +88,7 @@ sgxemu_enter_enclave:
     movl %eax, %esi
     movq RUN_TCS(%rcx), %rdx
     movq %rdx, %r10
-    leaq 64(%rbx), %rcx
+    leaq SAVED_SIZE(%rbx), %rcx
     movq %rbp, %r8
     pushq %r10
     pushq %r10
@@ -103,8 +111,8 @@ sgxemu_enter_enclave:
     wrfsbase %rax
     wrgsbase %rcx
     movq %rdx, %rax
-    leaq .Lafter_enclu(%rip), %rcx
-    addq $8, %rsp
+    leaq sgxemu_after_enclu(%rip), %rcx
+    addq $40, %rsp
     popq %r11
     popq %r10
     popq %r9
@@ -114,12 +122,13 @@ sgxemu_enter_enclave:
     popq %rdi
     /* The target is in the slot of the saved leaf. Signals do not touch what is below %rsp: they
      * run on their own stack. */
-    jmpq *-64(%rsp)
+    jmpq *-SAVED_SIZE(%rsp)
 
 .Lresume:
     movq %rbx, %rsp
     movq %r10, %rbx
     popq %rax
+    addq $32, %rsp
     popq %r11
     popq %r10
     popq %r9
@@ -138,7 +147,9 @@ sgxemu_aep:
     hlt
     ud2
 
-.Lafter_enclu:
+    .globl sgxemu_after_enclu
+    .hidden sgxemu_after_enclu
+sgxemu_after_enclu:
     endbr64
     movq 16(%rbp), %rbx
     movl $EEXIT, RUN_FUNCTION(%rbx)
@@ -163,7 +174,7 @@ sgxemu_aep:
     movq ORDER_VECTOR(%r11), %rdi
     movq ORDER_ERROR_CODE(%r11), %rsi
     movq ORDER_ADDRESS(%r11), %rdx
-    leaq 64(%rbx), %rsp
+    leaq SAVED_SIZE(%rbx), %rsp
     movl $EENTER, %eax
 
     /* What the kernel's exception fix-up jumps to: leaf, vector, error code, address. */

@@ -3,6 +3,9 @@
 
 #include <immintrin.h>
 
+#include <atomic>
+
+#include "emulator/dispositions.hpp"
 #include "emulator/transitions.hpp"
 
 namespace sgxemu {
@@ -11,6 +14,31 @@ namespace {
 
 __attribute__((target("fsgsbase"))) Bases read_bases() {
     return {_readfsbase_u64(), _readgsbase_u64()};
+}
+
+// Between these no handler of the program's runs on this thread. When all signals are the
+// emulator's, one that comes is put off, which costs no system call when none comes.
+void begin_critical(Thread& thread) {
+    if (!has_all_signals()) {
+        thread.host_mask = set_signal_mask(~unblockable());
+        return;
+    }
+    thread.critical = 1;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+}
+
+void end_critical(Thread& thread, SignalMask mask) {
+    if (!has_all_signals()) {
+        set_signal_mask(mask);
+        return;
+    }
+    // The handler on this thread sees what came before.
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    thread.critical = 0;
+    std::atomic_signal_fence(std::memory_order_seq_cst);
+    if (thread.has_deferred == 0) return;
+    thread.has_deferred = 0;
+    set_signal_mask(thread.deferred_mask);
 }
 
 EntryOrder order_fault(const Exception& exception) {
@@ -38,19 +66,22 @@ extern "C" void sgxemu_prepare_entry(EntryOrder* order, uint64_t leaf, uint64_t 
         order->what = EntryOrder::trap;
         return;
     }
+    begin_critical(*thread);
     thread->host = read_bases();
-    thread->host_mask = set_signal_mask(mask_inside());
-    EenterState state;
-    if (const auto fault = eenter(*thread, {tcs, address_of(sgxemu_aep), rsp, rbp}, state)) {
-        set_signal_mask(thread->host_mask);
+    const EenterOperands operands{tcs, address_of(sgxemu_aep), rsp, rbp};
+    if (const auto fault = eenter(*thread, operands)) {
+        end_critical(*thread, thread->host_mask);
         *order = order_fault(*fault);
         return;
     }
+    const EnterState& state = thread->entry;
     order->what = EntryOrder::enter;
     order->rip = state.rip;
     order->fs_base = state.bases.fs;
     order->gs_base = state.bases.gs;
     order->cssa = state.cssa;
+    // From here to the jump an interrupt finds all it needs in thread->entry.
+    end_critical(*thread, mask_inside());
 }
 
 }  // namespace sgxemu

@@ -20,9 +20,18 @@ struct EntryOrder {
 };
 static_assert(sizeof(EntryOrder) == 64);
 
+// What entry.S pushes below the stack pointer of the ENCLU, the last first.
+struct SavedRegisters {
+    uint64_t target;  // the leaf, then where EENTER jumps
+    uint64_t r15, r14, r13, r12;
+    uint64_t r11, r10, r9, r8, rdx, rsi, rdi;
+};
+static_assert(sizeof(SavedRegisters) == 96);
+
 extern "C" {
 // Labels in entry.S; only their addresses mean something.
 void sgxemu_aep();
+void sgxemu_after_enclu();
 void sgxemu_handle_exception();
 void sgxemu_signal_entry();
 void sgxemu_signal_return();

@@ -3,7 +3,7 @@
 // Source: SDM volume 3D, 35.5.1 (access control), 37.19 (EPCM), and the ENCLS leaves of 38.3 that
 // the driver executes: EADD, EAUG, EREMOVE, EMODPR, EMODT. An entry is looked up by the page's
 // place in ELRANGE, so ENCLAVESECS and ENCLAVEADDRESS hold by construction; BLOCKED does not exist
-// because nothing is paged out.
+// because a page that the reclaimer writes out (paging.hpp) is out of reach at once.
 #pragma once
 
 #include <sys/mman.h>
@@ -20,6 +20,9 @@ inline constexpr size_t page_size = SGX_ARCH_PAGE_SIZE;
 // What an instruction wants of a page, as PROT_* bits (one of PROT_READ, PROT_WRITE, PROT_EXEC).
 using Access = int;
 
+// No index of a page: 2^36 bytes of ELRANGE are 2^24 pages.
+inline constexpr uint32_t no_page = ~uint32_t{0};
+
 struct EpcmEntry {
     uint8_t valid = 0;
     uint8_t type = 0;  // SGX_PT_*
@@ -30,8 +33,17 @@ struct EpcmEntry {
     // Not of the EPCM: the driver's vm_max_prot_bits (PROT_*), and TCS.STATE.
     uint8_t kernel_cap = 0;
     uint8_t tcs_busy = 0;
+    // Of the driver: the page lies in the backing store; then valid is 0 and kernel_cap stays.
+    uint8_t written_out = 0;
+    // TCS and SSA frame of a thread that is inside: an asynchronous exit writes there.
+    uint8_t pinned = 0;
+    // Neighbours in the enclave's queue of pages in the EPC (page_queue.hpp), as page indices.
+    uint32_t older = no_page, newer = no_page;
+
+    // The driver knows the page, wherever it is (an entry of its page_array).
+    bool exists() const { return valid || written_out; }
 };
-static_assert(sizeof(EpcmEntry) == 8);
+static_assert(sizeof(EpcmEntry) == 20);
 
 // SECINFO permission bits as PROT_* bits.
 inline int protection_of(uint8_t rwx) {

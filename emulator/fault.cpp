@@ -2,6 +2,7 @@
 #include "emulator/fault.hpp"
 
 #include "emulator/machine.hpp"
+#include "emulator/paging.hpp"
 #include "emulator/vma.hpp"
 
 namespace sgxemu {
@@ -20,12 +21,13 @@ Translation page_fault(uint64_t address, Access access, uint32_t extra) {
 // EAUG by the driver; false is its VM_FAULT_SIGBUS.
 bool augment(Enclave& enclave, uintptr_t page) {
     if (!machine().config.sgx2 || !enclave.initialized) return false;
-    if (!machine().take_epc_page()) return false;
+    if (!grow(enclave) || !take_epc_page(&enclave)) return false;
     EpcmEntry& entry = enclave.entry(page);
     encls_aug(entry);
     // The driver leaves permissions of added pages to the enclave.
     entry.kernel_cap = PROT_READ | PROT_WRITE | PROT_EXEC;
-    enclave.count_valid(page, 1);
+    enclave.count_page(page, 1);
+    enclave.enqueue(page);
     return true;
 }
 
@@ -47,14 +49,17 @@ Translation translate(Enclave& enclave, uint64_t address, Access access) {
     if ((vma->protection & access) != access) {
         return page_fault(address, access, entry.valid ? SGX_PFEC_P : 0);
     }
-    if (!entry.valid && !augment(enclave, page)) return page_fault(address, access, 0);
+    if (!entry.exists() && !augment(enclave, page)) return page_fault(address, access, 0);
     if ((entry.kernel_cap & vma->protection) != vma->protection) {
         return page_fault(address, access, 0);
     }
+    if (!fetch_page(enclave, page)) return page_fault(address, access, 0);
+    enclave.hold(page);
     return {};
 }
 
 Translation resolve_access(Enclave& enclave, uint64_t address, Access access) {
+    const HoldPages hold(enclave);
     const Translation translation = translate(enclave, address, access);
     if (translation.outcome == Outcome::faults) return translation;
     const uintptr_t page = address & ~(page_size - 1);

@@ -23,6 +23,11 @@ void Lock::lock() {
     }
 }
 
+bool Lock::try_lock() {
+    uint32_t expected = 0;
+    return state_.compare_exchange_strong(expected, 1, std::memory_order_acquire);
+}
+
 void Lock::unlock() {
     // Release: what was written under the lock is seen by the next holder's acquire.
     if (state_.exchange(0, std::memory_order_release) == 2) {

@@ -3,7 +3,8 @@
 // Rule that makes it so: whoever holds one has every signal blocked whose handler could want one.
 // The functions that programs call begin with SignalsBlocked; the emulator's own handlers run with
 // every signal masked. So a thread never meets, in a handler, a lock that it holds itself.
-// Order: the registry's lock before an enclave's.
+// Order: the registry's lock, an enclave's, the reclaimer's, and then, only tried, another
+// enclave's.
 #pragma once
 
 #include <atomic>
@@ -20,6 +21,7 @@ SignalMask set_signal_mask(SignalMask mask);
 class Lock {
  public:
     void lock();
+    bool try_lock();
     void unlock();
 
  private:
@@ -36,6 +38,21 @@ class Guard {
 
  private:
     Lock& lock_;
+};
+
+// Holds the lock if it was free.
+class TryGuard {
+ public:
+    explicit TryGuard(Lock& lock) : lock_(lock.try_lock() ? &lock : nullptr) {}
+    ~TryGuard() {
+        if (lock_ != nullptr) lock_->unlock();
+    }
+    TryGuard(const TryGuard&) = delete;
+    TryGuard& operator=(const TryGuard&) = delete;
+    explicit operator bool() const { return lock_ != nullptr; }
+
+ private:
+    Lock* lock_;
 };
 
 class SignalsBlocked {

@@ -45,6 +45,11 @@ void find_state_components(Machine& m) {
     }
 }
 
+template <size_t n>
+bool draw(std::array<uint8_t, n>& bytes) {
+    return getrandom(bytes.data(), n, 0) == static_cast<ssize_t>(n);
+}
+
 void power_on(Machine& m) {
     m.epc_free.store(m.config.epc_pages, std::memory_order_relaxed);
     unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
@@ -53,15 +58,12 @@ void power_on(Machine& m) {
     if (!has_xsave || !has_fsgsbase) return;
     find_state_components(m);
     m.mxcsr_mask = read_mxcsr_mask();
-    m.usable = getrandom(m.root_key.data(), m.root_key.size(), 0) ==
-                   static_cast<ssize_t>(m.root_key.size()) &&
-               getrandom(m.report_key_id.data(), m.report_key_id.size(), 0) ==
-                   static_cast<ssize_t>(m.report_key_id.size());
+    m.usable = draw(m.root_key) && draw(m.report_key_id) && draw(m.paging_key);
 }
 
 }  // namespace
 
-bool Machine::take_epc_page() {
+bool Machine::take_free_epc_page() {
     size_t free_pages = epc_free.load(std::memory_order_relaxed);
     while (free_pages != 0) {
         if (epc_free.compare_exchange_weak(free_pages, free_pages - 1, std::memory_order_relaxed)) {

@@ -26,10 +26,12 @@ struct Machine {
     std::array<uint8_t, 16> root_key{};
     // EREPORT's KEYID (CR_REPORT_KEYID), set at reset.
     std::array<uint8_t, 32> report_key_id{};
+    // Seals pages that EWB writes out; new at each reset.
+    std::array<uint8_t, 16> paging_key{};
     bool usable = false;  // the host has what the emulator needs (FSGSBASE, XSAVE)
 
-    // Takes one page of the EPC; false when it is full.
-    bool take_epc_page();
+    // Takes one free page of the EPC; false when it is full. Use paging.hpp's, which makes room.
+    bool take_free_epc_page();
     void return_epc_pages(size_t count) { epc_free.fetch_add(count, std::memory_order_relaxed); }
     // Bytes of an XSAVE area in standard format that holds these components.
     size_t xsave_size(uint64_t xfrm) const;

@@ -3,11 +3,14 @@
 
 #include <pthread.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <new>
+#include <vector>
 
 #include "emulator/machine.hpp"
+#include "emulator/paging.hpp"
 #include "emulator/vma.hpp"
 
 namespace sgxemu {
@@ -17,21 +20,31 @@ namespace {
 Lock registry_lock;
 std::array<Enclave*, max_enclaves> slots;  // guarded by registry_lock
 size_t slots_used = 0;                     // one past the last used slot; guarded
+std::vector<host::FileId> lost;            // files of the parent's enclaves; guarded
 
 // A forked child has no enclaves: their memory is not inherited (MADV_DONTFORK), a lock may have
 // been held by a thread that does not exist here. Forgets them all, so that everything the child
 // asks of them is refused as for an enclave that never was; their records stay allocated.
 void forget_in_child() {
     new (&registry_lock) Lock;
+    for (size_t i = 0; i < slots_used; ++i) {
+        if (slots[i] != nullptr) lost.push_back(slots[i]->file);
+    }
     slots.fill(nullptr);
     slots_used = 0;
     Machine& m = machine();
     m.epc_free.store(m.config.epc_pages, std::memory_order_relaxed);
+    forget_reclaimer_in_child();
 }
 
 EnclaveRef referenced(Enclave* enclave) {
     enclave->references.fetch_add(1, std::memory_order_relaxed);
     return EnclaveRef(enclave);
+}
+
+bool has_descriptor(const Enclave& enclave, int fd) {
+    const auto& list = enclave.descriptors;
+    return std::find(list.begin(), list.end(), fd) != list.end();
 }
 
 template <class Predicate>
@@ -63,9 +76,11 @@ void drop_reference(Enclave* enclave) {
     delete enclave;
 }
 
-bool register_enclave(Enclave* enclave) {
+bool register_enclave(Enclave* enclave, int fd) {
     static const int fork_handler = ::pthread_atfork(nullptr, nullptr, forget_in_child);
     if (fork_handler != 0) return false;
+    enclave->file = host::file_id(fd);
+    enclave->descriptors.push_back(fd);
     const Guard guard(registry_lock);
     for (size_t i = 0; i < max_enclaves; ++i) {
         if (slots[i] != nullptr) continue;
@@ -77,7 +92,13 @@ bool register_enclave(Enclave* enclave) {
 }
 
 EnclaveRef find_by_descriptor(int fd) {
-    return find_if([fd](const Enclave& e) { return e.held_by_descriptor && e.fd == fd; });
+    if (fd < 0) return {};
+    EnclaveRef enclave = find_if([fd](const Enclave& e) { return has_descriptor(e, fd); });
+    if (enclave && host::file_id(fd) != enclave->file) {
+        release_descriptor(fd);
+        return {};
+    }
+    return enclave;
 }
 
 EnclaveRef find_by_address(uintptr_t address) {
@@ -101,15 +122,46 @@ EnclaveRef enclave_in_slot(size_t i) {
     return i < slots_used && slots[i] != nullptr ? referenced(slots[i]) : EnclaveRef();
 }
 
+bool add_descriptor(int from, int to) {
+    const EnclaveRef enclave = find_by_descriptor(from);
+    if (!enclave) return false;
+    const Guard guard(registry_lock);
+    if (!has_descriptor(*enclave, to)) enclave->descriptors.push_back(to);
+    return true;
+}
+
 bool release_descriptor(int fd) {
-    EnclaveRef enclave = find_by_descriptor(fd);
+    const EnclaveRef enclave = find_if([fd](const Enclave& e) { return has_descriptor(e, fd); });
     if (!enclave) return false;
     {
         const Guard guard(registry_lock);
-        if (!std::exchange(enclave->held_by_descriptor, false)) return false;
+        if (std::erase(enclave->descriptors, fd) == 0) return false;
+        if (!enclave->descriptors.empty()) return true;
     }
     drop_reference(enclave.get());
     return true;
+}
+
+void release_descriptors(unsigned int first, unsigned int last) {
+    const auto in_range = [=](int fd) {
+        const auto n = static_cast<unsigned int>(fd);
+        return n >= first && n <= last;
+    };
+    for_each_enclave([&](Enclave& enclave) {
+        bool dropped = false;
+        {
+            const Guard guard(registry_lock);
+            dropped =
+                std::erase_if(enclave.descriptors, in_range) != 0 && enclave.descriptors.empty();
+        }
+        if (dropped) drop_reference(&enclave);
+    });
+}
+
+bool is_lost_descriptor(int fd) {
+    const Guard guard(registry_lock);
+    if (lost.empty()) return false;
+    return std::find(lost.begin(), lost.end(), host::file_id(fd)) != lost.end();
 }
 
 void update_mapping_hold(Enclave& enclave) {

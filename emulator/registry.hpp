@@ -35,15 +35,22 @@ class EnclaveRef {
 
 void drop_reference(Enclave* enclave);
 
-// Adds a new enclave, held by its descriptor. False: too many.
-bool register_enclave(Enclave* enclave);
+// Adds a new enclave, held by its one descriptor. False: too many.
+bool register_enclave(Enclave* enclave, int fd);
+// The descriptor's enclave. A number that was closed behind the emulator's back and now is another
+// file is not mistaken for it.
 EnclaveRef find_by_descriptor(int fd);
 // The enclave that is mapped at the address.
 EnclaveRef find_by_address(uintptr_t address);
 size_t enclave_count();
 
-// The descriptor was closed; its number may be used again at once.
+// The program made `to` a duplicate of `from`. False: that is no enclave's.
+bool add_descriptor(int from, int to);
+// The descriptor is about to be closed. False: it is no enclave's.
 bool release_descriptor(int fd);
+void release_descriptors(unsigned int first, unsigned int last);
+// True in a forked child for a descriptor of an enclave that the parent has.
+bool is_lost_descriptor(int fd);
 // After a change of enclave.vmas, without its lock: takes or drops the mappings' reference.
 void update_mapping_hold(Enclave& enclave);
 

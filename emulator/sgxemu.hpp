@@ -14,6 +14,7 @@
 #pragma once
 
 #include <asm/sgx.h>
+#include <fcntl.h>
 #include <sys/types.h>
 
 #include <cstddef>
@@ -22,9 +23,13 @@
 namespace sgxemu {
 
 // What the emulated machine has. Read once, at the first open().
+inline constexpr size_t min_epc_pages = 64;
 struct MachineConfig {
     size_t epc_pages = 262'144;  // size of the EPC in 4 KiB pages (1 GiB)
-    bool sgx2 = true;            // EAUG, EACCEPT, EACCEPTCOPY, EMODPE, EMODPR, EMODT
+    // When the EPC is full, pages are written out, sealed, and come back on access. Without it what
+    // needs a page fails, as when the driver's reclaimer finds nothing.
+    bool reclaim = true;
+    bool sgx2 = true;  // EAUG, EACCEPT, EACCEPTCOPY, EMODPE, EMODPR, EMODT
     // An ENCLU that was executed once traps as HLT from then on, which is four times cheaper than
     // #UD: its first byte in the EPC (not in what was measured) becomes F4.
     bool rewrite_enclu = true;
@@ -33,9 +38,27 @@ struct MachineConfig {
 int configure(const MachineConfig& config);
 
 // open("/dev/sgx_enclave"): a new, empty enclave. Returns a file descriptor (a memfd that is the
-// enclave's EPC) or -errno. close() it with sgxemu::close.
-int open();
+// enclave's EPC) or -errno. Of the flags only O_CLOEXEC has a meaning. close() it with
+// sgxemu::close.
+int open(int flags = O_CLOEXEC);
 int close(int fd);
+
+// open("/dev/sgx_provision"): whoever can open it may give enclaves the PROVISIONKEY attribute
+// (SGX_IOC_ENCLAVE_PROVISION). Returns an ordinary file descriptor, close()d as such, or -errno.
+int open_provision(int flags = O_CLOEXEC);
+
+// The program made `to` a duplicate of `from`; when that is an enclave's, so is this now, and the
+// enclave lives until both are closed. Returns whether it is.
+bool duplicated(int from, int to);
+
+// A descriptor is about to be closed by other means than sgxemu::close, which does both. Returns 0,
+// or -EBADF when it is not an enclave's. The second form: all from first to last.
+int forget_descriptor(int fd);
+void forget_descriptors(unsigned int first, unsigned int last);
+
+// What a descriptor is; `lost`: of an enclave that belongs to the process that forked this one.
+enum class Descriptor { other, enclave, provision, lost };
+Descriptor descriptor_kind(int fd);
 
 // ioctl(fd, SGX_IOC_ENCLAVE_*, argument): 0, or -errno; SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS and
 // the other EDMM ioctls report the SGX error code and the bytes done in their argument as the
@@ -66,6 +89,26 @@ struct EpcCount {
     size_t trimmed = 0;
 };
 EpcCount epc_count(int fd);
+
+// Pages written out by the reclaimer (EWB) and brought back (ELDU) since the start, in all
+// enclaves.
+struct PagingCount {
+    uint64_t written_out = 0;
+    uint64_t brought_back = 0;
+};
+PagingCount paging_count();
+// From now on counts in this file, which other processes may count in, too: the two numbers, 8
+// bytes each. Returns 0 or -errno. Before the first enclave.
+int count_paging_in(const char* path);
+
+// Where the operating system keeps a page that is written out: 4,096 bytes of ciphertext and the
+// PCMD (struct sgx_pcmd). They are its own to change, which ELDU notices. Null when the page is not
+// out. For tests, while no other thread uses the enclave.
+struct BackingPage {
+    uint8_t* content = nullptr;
+    void* pcmd = nullptr;
+};
+BackingPage backing_page(int fd, const void* address);
 
 // MRENCLAVE of an initialised enclave. Returns 0, or -ENOENT before EINIT.
 int measurement(int fd, uint8_t mrenclave[32]);

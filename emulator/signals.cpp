@@ -1,21 +1,22 @@
-// What a trap means: an ENCLU, a page fault to be cured, an exception that leaves the enclave, an
+// What a signal means: an ENCLU, a page fault to be cured, an exception that leaves the enclave, an
 // interrupt, or something of the program's own.
 //
 // entry.S calls sgxemu_on_signal with every signal blocked, on the program's FS and GS. `bases` are
 // those of the interrupted code; the handler returns to what stands there at the end.
-#include "emulator/signals.hpp"
 
 #include <signal.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include <cerrno>
-#include <mutex>
 
-#include "emulator/chain.hpp"
 #include "emulator/context.hpp"
+#include "emulator/cpuid.hpp"
+#include "emulator/deliver.hpp"
+#include "emulator/dispositions.hpp"
 #include "emulator/enclu.hpp"
 #include "emulator/entry.hpp"
+#include "emulator/registry.hpp"
 #include "emulator/sgxemu.hpp"
 #include "emulator/transitions.hpp"
 #include "emulator/usercopy.hpp"
@@ -23,8 +24,6 @@
 namespace sgxemu {
 
 namespace {
-
-constexpr int fault_signals[] = {SIGSEGV, SIGILL, SIGBUS, SIGFPE, SIGTRAP};
 
 uint64_t reg(const ucontext_t& context, int index) {
     return static_cast<uint64_t>(context.uc_mcontext.gregs[index]);
@@ -68,7 +67,7 @@ void raise_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& conte
     gregs[REG_TRAPNO] = exception.vector;
     gregs[REG_ERR] = static_cast<greg_t>(exception.error_code);
     gregs[REG_CR2] = static_cast<greg_t>(exception.address);
-    chain_signal(signal, info, context);
+    deliver_signal(signal, info, context, &thread);
 }
 
 void on_page_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& context,
@@ -87,8 +86,19 @@ void on_page_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_
     raise_inside(signal, info, thread, context, bases, exception);
 }
 
+// SYSCALL in enclave mode is #UD at the instruction; the kernel stopped it after it.
+void raise_syscall_inside(siginfo_t& info, Thread& thread, ucontext_t& context, Bases& bases) {
+    constexpr greg_t syscall_length = 2;
+    context.uc_mcontext.gregs[REG_RIP] -= syscall_length;
+    raise_inside(SIGILL, info, thread, context, bases, Exception{vector_ud, 0, 0});
+}
+
 void on_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& context,
                      Bases& bases) {
+    if (signal == SIGSYS) {
+        raise_syscall_inside(info, thread, context, bases);
+        return;
+    }
     const Exception exception = exception_of(context);
     if (trapped_on_enclu(thread, context, exception.vector)) {
         if (const auto fault = execute_enclu_inside(thread, context, bases)) {
@@ -109,18 +119,47 @@ bool is_enclu_of_program(const ucontext_t& context, uint8_t vector) {
            at[1] == 0x01 && at[2] == 0xd7;
 }
 
+// The program touched a page of an enclave that the reclaimer has written out. What the EPCM denies
+// stays a fault (on hardware it reads as ones).
+bool is_cured_outside(const Exception& exception) {
+    const EnclaveRef enclave = find_by_address(exception.address);
+    if (!enclave) return false;
+    const Guard guard(enclave->lock);
+    if (!enclave->entry(exception.address).written_out) return false;
+    const Access access = access_of(exception.error_code);
+    return resolve_access(*enclave, exception.address, access).outcome == Outcome::allowed;
+}
+
 void on_fault_outside(int signal, siginfo_t& info, Thread* thread, ucontext_t& context,
                       Bases& bases) {
+    if (signal == SIGSYS) return deliver_signal(signal, info, context, thread);
     const Exception exception = exception_of(context);
+    if (exception.vector == vector_gp && execute_cpuid(context)) return;
+    if (exception.vector == vector_pf && is_cured_outside(exception)) return;
     const bool at_aep = reg(context, REG_RIP) == address_of(sgxemu_aep);
     if (!at_aep && !is_enclu_of_program(context, exception.vector)) {
-        return chain_signal(signal, info, context);
+        return deliver_signal(signal, info, context, thread);
     }
     if (thread == nullptr) thread = current_thread();
-    if (thread == nullptr) return chain_signal(signal, info, context);
+    if (thread == nullptr) return deliver_signal(signal, info, context, thread);
     const auto fault = execute_enclu_outside(*thread, context, bases);
     if (!fault || fix_up_in_vdso(context, *fault)) return;
-    chain_signal(signal, info, context);
+    deliver_signal(signal, info, context, thread);
+}
+
+// The program's state at a signal that is none of the enclave's: an exit first, when it was inside.
+void leave_for_signal(Thread& thread, ucontext_t& context, Bases& bases) {
+    // EENTER is decided, and what it loads is not loaded yet.
+    if (!thread.enclave->contains(reg(context, REG_RIP))) complete_entry(thread, context, bases);
+    aex(thread, context, bases, std::nullopt);
+}
+
+// The emulator's own code was interrupted where it cannot be: the signal waits until it is through.
+void defer(int signal, siginfo_t& info, ucontext_t& context, Thread& thread) {
+    thread.deferred_mask = signal_mask_of(context);
+    thread.has_deferred = 1;
+    set_signal_mask_of(context, ~SignalMask{0});
+    ::syscall(SYS_rt_tgsigqueueinfo, ::getpid(), ::syscall(SYS_gettid), signal, &info);
 }
 
 }  // namespace
@@ -129,37 +168,19 @@ extern "C" void sgxemu_on_signal(int signal, siginfo_t* info, ucontext_t* contex
                                  Bases* bases) {
     const int saved_errno = errno;
     const bool inside = thread != nullptr && thread->inside != 0;
-    if (signal == interrupt_signal) {
-        // Between EENTER's decision and its jump the thread counts as inside but has no state
-        // there yet: the interrupt came just before.
-        if (inside && thread->enclave->contains(reg(*context, REG_RIP))) {
-            aex(*thread, *context, *bases, std::nullopt);
+    if (is_fault_signal(signal) && info->si_code > 0) {
+        if (inside) {
+            on_fault_inside(signal, *info, *thread, *context, *bases);
+        } else {
+            on_fault_outside(signal, *info, thread, *context, *bases);
         }
-    } else if (info->si_code <= 0) {
-        // Sent by someone, not a fault. The program's handler must not see the enclave.
-        if (inside) aex(*thread, *context, *bases, std::nullopt);
-        chain_signal(signal, *info, *context);
-    } else if (inside) {
-        on_fault_inside(signal, *info, *thread, *context, *bases);
+    } else if (thread != nullptr && thread->critical != 0) {
+        if (signal != interrupt_signal) defer(signal, *info, *context, *thread);
     } else {
-        on_fault_outside(signal, *info, thread, *context, *bases);
+        if (inside) leave_for_signal(*thread, *context, *bases);
+        if (signal != interrupt_signal) deliver_signal(signal, *info, *context, thread);
     }
     errno = saved_errno;
-}
-
-int install_signal_handlers() {
-    static std::mutex installing;
-    const std::lock_guard lock(installing);
-    KernelSigaction action;
-    action.handler = reinterpret_cast<void*>(sgxemu_signal_entry);
-    constexpr unsigned long sa_restorer = 0x04000000;
-    action.flags = SA_SIGINFO | SA_ONSTACK | sa_restorer;
-    action.restorer = sgxemu_signal_return;
-    action.mask = ~SignalMask{0};
-    for (const int signal : fault_signals) {
-        if (const int error = replace_handler(signal, action)) return error;
-    }
-    return replace_handler(interrupt_signal, action);
 }
 
 int interrupt(pid_t tid) {

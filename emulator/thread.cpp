@@ -8,6 +8,7 @@
 
 #include <new>
 
+#include "emulator/host.hpp"
 #include "emulator/thread_slots.hpp"
 
 namespace sgxemu {
@@ -25,22 +26,22 @@ pid_t current_tid() {
 uintptr_t reserve_slots() {
     uintptr_t begin = slots_begin.load(std::memory_order_acquire);
     if (begin != 0) return begin;
-    void* p = ::mmap(nullptr, slot_size * slot_count, PROT_NONE,
-                     MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    void* p = host::mmap(nullptr, slot_size * slot_count, PROT_NONE,
+                         MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return 0;
     const auto made = reinterpret_cast<uintptr_t>(p);
     // Release: pairs with the acquire loads; a loser gives its range back.
     if (slots_begin.compare_exchange_strong(begin, made, std::memory_order_acq_rel)) return made;
-    ::munmap(p, slot_size * slot_count);
+    host::munmap(p, slot_size * slot_count);
     return begin;
 }
 
 bool open_slot(uintptr_t slot) {
     constexpr size_t page = 4096;
     constexpr int read_write = PROT_READ | PROT_WRITE;
-    return ::mprotect(reinterpret_cast<void*>(slot), page, read_write) == 0 &&
-           ::mprotect(reinterpret_cast<void*>(slot + stack_offset), slot_size - stack_offset,
-                      read_write) == 0;
+    return host::mprotect(reinterpret_cast<void*>(slot), page, read_write) == 0 &&
+           host::mprotect(reinterpret_cast<void*>(slot + stack_offset), slot_size - stack_offset,
+                          read_write) == 0;
 }
 
 Thread* take_slot(pid_t tid) {
@@ -70,7 +71,7 @@ bool set_signal_stack(Thread& thread) {
     stack_t stack{};
     stack.ss_sp = reinterpret_cast<uint8_t*>(&thread) + stack_offset;
     stack.ss_size = slot_size - stack_offset;
-    return ::sigaltstack(&stack, &thread.previous_stack) == 0;
+    return host::sigaltstack(&stack, &thread.program_stack) == 0;
 }
 
 // Gives the slot back when the thread ends.
@@ -78,7 +79,7 @@ struct ThreadHolder {
     Thread* thread = nullptr;
     ~ThreadHolder() {
         if (thread == nullptr) return;
-        ::sigaltstack(&thread->previous_stack, nullptr);
+        host::sigaltstack(&thread->program_stack, nullptr);
         thread->tid.store(0);
     }
 };
@@ -91,6 +92,10 @@ void adopt_in_child() {
 }
 
 }  // namespace
+
+Thread* known_thread() {
+    return holder.thread;
+}
 
 Thread* current_thread() {
     if (holder.thread != nullptr) return holder.thread;

@@ -5,6 +5,8 @@
 #include <cstring>
 
 #include "emulator/context.hpp"
+#include "emulator/dispositions.hpp"
+#include "emulator/entry.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/registry.hpp"
 #include "emulator/ssa.hpp"
@@ -57,6 +59,16 @@ std::optional<Exception> check_ssa(Enclave& enclave, const SsaFrame& frame) {
     return check(frame.gprsgx & ~(page_size - 1));
 }
 
+// Takes the TCS; what an exit writes to stays in the EPC.
+void occupy(Thread& thread, Enclave& enclave, uint64_t tcs, const SsaFrame& frame) {
+    enclave.entry(tcs).tcs_busy = 1;
+    thread.ssa_begin = frame.begin;
+    for (uint64_t i = 0; i < enclave.secs.ssa_frame_size; ++i) {
+        const uint64_t page = frame.begin + i * page_size;
+        if (enclave.contains(page)) enclave.entry(page).pinned = 1;
+    }
+}
+
 // Marks the thread as inside; it keeps the reference.
 void enter(Thread& thread, EnclaveRef enclave, uint64_t tcs) {
     thread.tcs = tcs;
@@ -68,14 +80,14 @@ void enter(Thread& thread, EnclaveRef enclave, uint64_t tcs) {
 
 }  // namespace
 
-std::optional<Exception> eenter(Thread& thread, const EenterOperands& operands,
-                                EenterState& state) {
+std::optional<Exception> eenter(Thread& thread, const EenterOperands& operands) {
     if (operands.tcs % page_size != 0) return general_protection();
     EnclaveRef enclave = find_by_address(operands.tcs);
     if (!enclave) return Exception{vector_pf, SGX_PFEC_U, operands.tcs};
     if (!is_canonical(operands.aep)) return general_protection();
     {
         const Guard guard(enclave->lock);
+        const HoldPages hold(*enclave);
         if (const auto fault = check_tcs(*enclave, operands.tcs)) return fault;
         sgx_tcs& tcs = *enclave->at<sgx_tcs>(operands.tcs);
         if (tcs.cssa >= tcs.nssa) return general_protection();
@@ -86,13 +98,39 @@ std::optional<Exception> eenter(Thread& thread, const EenterOperands& operands,
         gpr.ursp = operands.rsp;
         gpr.urbp = operands.rbp;
         tcs.aep = operands.aep;
-        enclave->entry(operands.tcs).tcs_busy = 1;
-        state.rip = enclave->base() + tcs.oentry;
-        state.bases = {enclave->base() + tcs.ofs_base, enclave->base() + tcs.ogs_base};
-        state.cssa = tcs.cssa;
+        occupy(thread, *enclave, operands.tcs, frame);
+        const Bases inner{enclave->base() + tcs.ofs_base, enclave->base() + tcs.ogs_base};
+        const uint64_t target = enclave->base() + tcs.oentry;
+        thread.entry = {operands.rsp, operands.rbp, target, inner, tcs.cssa};
     }
     enter(thread, std::move(enclave), operands.tcs);
     return std::nullopt;
+}
+
+void complete_entry(const Thread& thread, ucontext_t& context, Bases& bases) {
+    const EnterState& entry = thread.entry;
+    const auto& saved =
+        *reinterpret_cast<const SavedRegisters*>(entry.rsp - sizeof(SavedRegisters));
+    auto& gregs = context.uc_mcontext.gregs;
+    const auto set = [&](int index, uint64_t value) { gregs[index] = static_cast<greg_t>(value); };
+    set(REG_RDI, saved.rdi);
+    set(REG_RSI, saved.rsi);
+    set(REG_RDX, saved.rdx);
+    set(REG_R8, saved.r8);
+    set(REG_R9, saved.r9);
+    set(REG_R10, saved.r10);
+    set(REG_R11, saved.r11);
+    set(REG_R12, saved.r12);
+    set(REG_R13, saved.r13);
+    set(REG_R14, saved.r14);
+    set(REG_R15, saved.r15);
+    set(REG_RAX, entry.cssa);
+    set(REG_RBX, thread.tcs);
+    set(REG_RCX, address_of(sgxemu_after_enclu));
+    set(REG_RSP, entry.rsp);
+    set(REG_RBP, entry.rbp);
+    set(REG_RIP, entry.rip);
+    bases = entry.bases;
 }
 
 void eexit(Thread& thread, ucontext_t& context, Bases& bases) {
@@ -112,6 +150,7 @@ std::optional<Exception> eresume(Thread& thread, ucontext_t& context, Bases& bas
     if (!is_canonical(aep)) return general_protection();
     {
         const Guard guard(enclave->lock);
+        const HoldPages hold(*enclave);
         if (const auto fault = check_tcs(*enclave, tcs_address)) return fault;
         sgx_tcs& tcs = *enclave->at<sgx_tcs>(tcs_address);
         if (tcs.cssa == 0) return general_protection();
@@ -134,9 +173,9 @@ std::optional<Exception> eresume(Thread& thread, ucontext_t& context, Bases& bas
         bases = {gpr.fsbase, gpr.gsbase};
         tcs.aep = aep;
         tcs.cssa -= 1;
-        enclave->entry(tcs_address).tcs_busy = 1;
+        occupy(thread, *enclave, tcs_address, frame);
     }
-    set_signal_mask_of(context, mask_inside());
+    if (!has_all_signals()) set_signal_mask_of(context, mask_inside());
     enter(thread, std::move(enclave), tcs_address);
     return std::nullopt;
 }

@@ -19,16 +19,13 @@ struct EenterOperands {
     uint64_t rsp = 0, rbp = 0;  // the program's, kept in the SSA frame
 };
 
-// What EENTER loads into the processor.
-struct EenterState {
-    uint64_t rip = 0;
-    Bases bases;
-    uint64_t cssa = 0;  // to RAX
-};
+// EENTER. On success the thread is inside and thread.entry says what to load; on a fault nothing
+// has changed. The caller has saved thread.host and thread.host_mask, and cannot be interrupted.
+std::optional<Exception> eenter(Thread& thread, const EenterOperands& operands);
 
-// EENTER. On success the thread is inside; on a fault nothing has changed. The caller has saved
-// thread.host and thread.host_mask, and has signals blocked but for mask_inside()'s.
-std::optional<Exception> eenter(Thread& thread, const EenterOperands& operands, EenterState& state);
+// The thread was interrupted after EENTER's decision in entry.S: loads into the context what was
+// not loaded yet.
+void complete_entry(const Thread& thread, ucontext_t& context, Bases& bases);
 
 // The three below run in a signal handler and edit the context and the bases it will return to.
 

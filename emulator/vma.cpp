@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <cerrno>
 
+#include "emulator/host.hpp"
 #include "emulator/registry.hpp"
 #include "emulator/sgxemu.hpp"
 
@@ -67,7 +68,7 @@ int may_map(Enclave& enclave, uintptr_t begin, uintptr_t end, int protection) {
     uintptr_t page = enclave.skip_holes(std::max(begin, enclave.base()), last);
     for (; page < last; page = enclave.skip_holes(page + page_size, last)) {
         const EpcmEntry& entry = enclave.entry(page);
-        if (entry.valid && (~entry.kernel_cap & protection & rwx)) return -EACCES;
+        if (entry.exists() && (~entry.kernel_cap & protection & rwx)) return -EACCES;
     }
     return 0;
 }
@@ -78,9 +79,9 @@ int map_epc(Enclave& enclave, uintptr_t begin, uintptr_t end) {
     begin = std::max(begin, enclave.base());
     end = std::min(end, enclave.base() + enclave.size());
     if (begin >= end) return 0;
-    void* p = ::mmap(reinterpret_cast<void*>(begin), end - begin, PROT_NONE,
-                     MAP_SHARED | MAP_FIXED | MAP_NORESERVE, enclave.epc_fd,
-                     static_cast<off_t>(begin - enclave.base()));
+    void* p = host::mmap(reinterpret_cast<void*>(begin), end - begin, PROT_NONE,
+                         MAP_SHARED | MAP_FIXED | MAP_NORESERVE, enclave.epc_fd,
+                         static_cast<off_t>(begin - enclave.base()));
     if (p == MAP_FAILED) return -errno;
     ::madvise(p, end - begin, MADV_DONTFORK);
     return apply_protection(enclave, begin, end);
@@ -106,8 +107,8 @@ void* fail(int error) {
 // Chooses and reserves the addresses, as the kernel does before the driver's mmap is called.
 void* reserve(void* address, size_t length, int flags) {
     const int placement = flags & (MAP_FIXED | MAP_FIXED_NOREPLACE);
-    return ::mmap(address, length, PROT_NONE,
-                  placement | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+    return host::mmap(address, length, PROT_NONE,
+                      placement | MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
 }
 
 int protect_enclave_part(Enclave& enclave, uintptr_t begin, uintptr_t end, int protection) {
@@ -148,12 +149,22 @@ int apply_protection(Enclave& enclave, uintptr_t begin, uintptr_t end) {
                 page += page_size;
                 if (protection == PROT_NONE) page = enclave.skip_holes(page, stop);
             }
-            if (::mprotect(reinterpret_cast<void*>(run_begin), page - run_begin, protection) != 0) {
+            if (host::mprotect(reinterpret_cast<void*>(run_begin), page - run_begin, protection) !=
+                0) {
                 return -errno;
             }
         }
     }
     return 0;
+}
+
+bool withdraw_access(Enclave& enclave, uintptr_t begin, uintptr_t end) {
+    for (const Vma& vma : enclave.vmas) {
+        const uintptr_t from = std::max(begin, vma.begin), to = std::min(end, vma.end);
+        if (from >= to) continue;
+        if (host::mprotect(reinterpret_cast<void*>(from), to - from, PROT_NONE) != 0) return false;
+    }
+    return true;
 }
 
 int map_into_elrange(Enclave& enclave) {
@@ -167,7 +178,8 @@ void* mmap(void* address, size_t length, int protection, int flags, int fd, off_
     const SignalsBlocked blocked;
     const EnclaveRef enclave = find_by_descriptor(fd);
     if (!enclave) {
-        void* p = ::mmap(address, length, protection, flags, fd, offset);
+        if (fd >= 0 && is_lost_descriptor(fd)) return fail(ENODEV);
+        void* p = host::mmap(address, length, protection, flags, fd, offset);
         if (p != MAP_FAILED && (flags & MAP_FIXED)) {
             const auto begin = reinterpret_cast<uintptr_t>(p);
             forget_mappings(begin, page_round_up(begin + length), nullptr);
@@ -198,7 +210,7 @@ void* mmap(void* address, size_t length, int protection, int flags, int fd, off_
         }
     }
     if (error != 0) {
-        if (!(flags & MAP_FIXED)) ::munmap(p, length);
+        if (!(flags & MAP_FIXED)) host::munmap(p, length);
         return fail(-error);
     }
     forget_mappings(begin, begin + length, enclave.get());
@@ -233,7 +245,7 @@ int mprotect(void* address, size_t length, int protection) {
             enclave.references.fetch_add(1, std::memory_order_relaxed);
             owner = EnclaveRef(&enclave);
         });
-        if (!owner && ::mprotect(reinterpret_cast<void*>(at), next - at, protection) != 0) {
+        if (!owner && host::mprotect(reinterpret_cast<void*>(at), next - at, protection) != 0) {
             return -1;
         }
         if (error != 0) {
@@ -248,7 +260,7 @@ int mprotect(void* address, size_t length, int protection) {
 int munmap(void* address, size_t length) {
     const SignalsBlocked blocked;
     const auto begin = reinterpret_cast<uintptr_t>(address);
-    if (::munmap(address, length) != 0) return -1;
+    if (host::munmap(address, length) != 0) return -1;
     forget_mappings(begin, page_round_up(begin + length), nullptr);
     return 0;
 }

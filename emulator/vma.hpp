@@ -19,6 +19,10 @@ const Vma* find_vma(const Enclave& enclave, uintptr_t address);
 // runs of equal protection together (vm.max_map_count). Under enclave.lock. 0 or -errno.
 int apply_protection(Enclave& enclave, uintptr_t begin, uintptr_t end);
 
+// Takes all access to the mapped parts of [begin, end) away, whatever the EPCM says. Under
+// enclave.lock. False: the host did not do it.
+bool withdraw_access(Enclave& enclave, uintptr_t begin, uintptr_t end);
+
 // ECREATE came after mmap: the parts of earlier mappings that lie in ELRANGE become EPC mappings.
 // Under enclave.lock. 0 or -errno.
 int map_into_elrange(Enclave& enclave);

@@ -21,6 +21,7 @@ constexpr AddVerb verbs[] = {
     sgxdl::tool::add_diff,          sgxdl::tool::add_inspect,   sgxdl::signer::add_sign_enclave,
     sgxdl::signer::add_audit_image, sgxdl::control::add_load,   sgxdl::control::add_patch,
     sgxdl::control::add_rollback,   sgxdl::control::add_unload, sgxdl::control::add_list,
+    sgxdl::tool::add_emulate,
 };
 
 }  // namespace

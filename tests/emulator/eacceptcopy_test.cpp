@@ -364,7 +364,7 @@ TEST(EacceptcopySgx1, IsAGeneralProtectionFault) {
 // Without EPC the leaf faults, and goes through when the host has found a page.
 TEST(EacceptcopyEpc, FullEpcIsAFaultThatCanBeCured) {
     // SECS, code, 4 data, constant, TCS, 4 SSA, save page: 13, and one for a dynamic page.
-    ASSERT_EQ(sgxemu::configure({.epc_pages = 14}), 0);
+    ASSERT_EQ(sgxemu::configure({.epc_pages = 14, .reclaim = false}), 0);
     {
         TestEnclave enclave;
         enclave.commit(enclave.dynamic(1));

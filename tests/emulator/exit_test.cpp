@@ -14,20 +14,16 @@
 #include <vector>
 
 #include "tests/emulator/test_enclave.hpp"
+#include "tests/emulator/waiter.hpp"
 
 namespace sgxemu_test {
 namespace {
-
-pid_t current_tid() {
-    return static_cast<pid_t>(::syscall(SYS_gettid));
-}
 
 // --- The program's own handlers, installed before the first enclave
 // -------------------------------
 
 sigjmp_buf jump_out;
-thread_local int thread_local_value = 4711;
-std::atomic<int> traps{0}, trap_rip_in_enclave{0}, user_signals{0}, handler_saw_tls{0};
+std::atomic<int> traps{0}, trap_rip_in_enclave{0};
 
 void on_segv(int, siginfo_t*, void*) {
     siglongjmp(jump_out, 1);
@@ -40,11 +36,6 @@ void on_trap(int, siginfo_t*, void* context) {
     trap_rip_in_enclave += sgxemu::is_enclave_address(reinterpret_cast<void*>(rip));
 }
 
-void on_user_signal(int) {
-    handler_saw_tls = thread_local_value;
-    user_signals += 1;
-}
-
 class Handlers : public testing::Environment {
  public:
     void SetUp() override {
@@ -54,72 +45,11 @@ class Handlers : public testing::Environment {
         sigaction(SIGSEGV, &action, nullptr);
         action.sa_sigaction = on_trap;
         sigaction(SIGTRAP, &action, nullptr);
-        action.sa_handler = on_user_signal;
-        action.sa_flags = 0;
-        sigaction(SIGUSR1, &action, nullptr);
     }
 };
 [[maybe_unused]] const auto* const handlers = testing::AddGlobalTestEnvironment(new Handlers);
 
 // --- Interrupts ----------------------------------------------------------------------------------
-
-struct Registers {
-    uint64_t general[10];
-    uint8_t carry, padding[15];
-    uint64_t ymm0[4], ymm1[4], ymm15[4];
-};
-static_assert(offsetof(Registers, ymm0) == 96);
-
-void expect_patterns(const Registers& r) {
-    const uint64_t expected[] = {0x0101010101010101, 0x3333333333333333, 0x4444444444444444,
-                                 0x2222222222222220, 0x5555555555555555, 0x6666666666666666,
-                                 0x7777777777777777, 0x1010101010101010, 0x1212121212121212,
-                                 0x1313131313131313};
-    for (size_t i = 0; i < std::size(expected); ++i)
-        EXPECT_EQ(r.general[i], expected[i]) << i;
-    EXPECT_EQ(r.carry, 1);
-    for (int i = 0; i < 4; ++i) {
-        EXPECT_EQ(r.ymm0[i], 0x0101010101010101u);
-        EXPECT_EQ(r.ymm1[i], 0x0202020202020202u);
-        EXPECT_EQ(r.ymm15[i], 0x0303030303030303u);
-    }
-}
-
-// A thread that waits inside the enclave with known registers.
-class Waiter {
- public:
-    Waiter(TestEnclave& enclave, size_t tcs) {
-        thread_ = std::thread([this, &enclave, tcs] {
-            tid_ = current_tid();
-            op_ = Op{.code = OpCode::registers,
-                     .a = reinterpret_cast<uint64_t>(&ready_),
-                     .b = reinterpret_cast<uint64_t>(&go_),
-                     .c = reinterpret_cast<uint64_t>(&registers)};
-            exited = enclave.enter(op_, tcs).exited();
-            tls_after = thread_local_value;
-            left = true;
-        });
-        while (ready_.load() == 0)
-            std::this_thread::yield();
-    }
-    ~Waiter() { finish(); }
-    void finish() {
-        go_ = 1;
-        if (thread_.joinable()) thread_.join();
-    }
-    pid_t tid() const { return tid_; }
-
-    std::atomic<bool> left{false};
-    bool exited = false;
-    int tls_after = 0;
-    Registers registers{};
-
- private:
-    std::atomic<uint64_t> ready_{0}, go_{0};
-    std::atomic<pid_t> tid_{0};
-    Op op_;
-    std::thread thread_;
-};
 
 TEST(Interrupt, PreservesEveryRegister) {
     TestEnclave enclave({.threads = 2});
@@ -170,47 +100,6 @@ TEST(Interrupt, AnywhereInAnEntry) {
     }
     stop = true;
     sender.join();
-}
-
-TEST(Signals, OfTheProgramWaitUntilTheThreadHasLeft) {
-    TestEnclave enclave;
-    user_signals = 0;
-    handler_saw_tls = 0;
-    Waiter waiter(enclave, 0);
-    ASSERT_EQ(::syscall(SYS_tgkill, ::getpid(), waiter.tid(), SIGUSR1), 0);
-    ::usleep(20'000);
-    EXPECT_EQ(user_signals, 0);
-    waiter.finish();
-    EXPECT_EQ(user_signals, 1);
-    EXPECT_EQ(handler_saw_tls, 4711);
-    expect_patterns(waiter.registers);
-}
-
-// A handler on the signal stack cannot enter: it is told so, and nothing breaks.
-TestEnclave* enclave_of_handler;
-std::atomic<unsigned> vector_in_handler{0};
-
-TEST(Signals, HandlerOnTheSignalStackCannotEnter) {
-    TestEnclave enclave;
-    enclave.read(enclave.code());  // makes the stack
-    enclave_of_handler = &enclave;
-    struct sigaction action = {}, before = {};
-    action.sa_handler = [](int) {
-        Op op;
-        vector_in_handler = enclave_of_handler->enter(op).run.exception_vector;
-    };
-    action.sa_flags = SA_ONSTACK;
-    sigaction(SIGUSR2, &action, &before);
-    ::raise(SIGUSR2);
-    EXPECT_EQ(vector_in_handler, 13u);
-    // On the thread's own stack it may.
-    action.sa_flags = 0;
-    sigaction(SIGUSR2, &action, nullptr);
-    vector_in_handler = 99;
-    ::raise(SIGUSR2);
-    EXPECT_EQ(vector_in_handler, 0u);
-    sigaction(SIGUSR2, &before, nullptr);
-    EXPECT_EQ(enclave.read(enclave.code()), 0x1122334455667788u);
 }
 
 TEST(Signals, MaskOfTheProgramIsRestored) {
@@ -561,7 +450,7 @@ int check_in_child(TestEnclave& parents) {
     if (entry.exited() || entry.run.exception_vector != 14) return 1;
     if (sgxemu::epc_count(parents.fd).valid != 0) return 2;
     sgx_enclave_init init{};
-    if (sgxemu::ioctl(parents.fd, SGX_IOC_ENCLAVE_INIT, &init) != -EBADF) return 3;
+    if (sgxemu::ioctl(parents.fd, SGX_IOC_ENCLAVE_INIT, &init) != -ENODEV) return 3;
     TestEnclave own;
     if (!own.enter(op).exited()) return 4;
     return testing::Test::HasFailure() ? 5 : 0;

@@ -218,6 +218,10 @@ void TestEnclave::build(const Options& options) {
     if (options.before_signing) options.before_signing(sigstruct);
     sign(sigstruct, options.key_file);
     if (options.after_signing) options.after_signing(sigstruct);
+    if (options.provision_fd >= 0) {
+        sgx_enclave_provision provision{static_cast<uint64_t>(options.provision_fd)};
+        ASSERT_EQ(sgxemu::ioctl(fd, SGX_IOC_ENCLAVE_PROVISION, &provision), 0);
+    }
     sgx_enclave_init init{reinterpret_cast<uint64_t>(&sigstruct)};
     init_error = sgxemu::ioctl(fd, SGX_IOC_ENCLAVE_INIT, &init);
     if (!options.expect_refusal) {

@@ -70,6 +70,8 @@ struct Options {
     const char* key_file = SGXEMU_TEST_KEY;
     // The test looks at init_error itself.
     bool expect_refusal = false;
+    // Shown to SGX_IOC_ENCLAVE_PROVISION before INIT, unless negative.
+    int provision_fd = -1;
     // Changes the pages before they are added.
     std::function<void(std::vector<uint8_t>&)> edit_image = {};
 };

@@ -13,6 +13,7 @@ class SmallEpc : public testing::Test {
     static void SetUpTestSuite() {
         sgxemu::MachineConfig config;
         config.epc_pages = 3000;
+        config.reclaim = false;  // what is full stays full
         configured = sgxemu::configure(config);
     }
     static inline int configured = -1;

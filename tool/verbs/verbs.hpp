@@ -13,5 +13,6 @@ void add_keygen(CLI::App& app);
 void add_pack(CLI::App& app);
 void add_diff(CLI::App& app);
 void add_inspect(CLI::App& app);
+void add_emulate(CLI::App& app);
 
 }  // namespace sgxdl::tool

@@ -356,6 +356,16 @@ struct sgx_targetinfo {
 SGX_ARCH_SIZE(struct sgx_targetinfo, 512);
 SGX_ARCH_OFFSET(struct sgx_targetinfo, config_id, 64);
 
+/* PCMD (37.12): what EWB leaves beside a page's ciphertext. */
+struct sgx_pcmd {
+    SGX_ARCH_ALIGN(128) struct sgx_secinfo secinfo;
+    uint64_t enclave_id;
+    uint8_t reserved[40];
+    uint8_t mac[16];
+};
+SGX_ARCH_SIZE(struct sgx_pcmd, 128);
+SGX_ARCH_OFFSET(struct sgx_pcmd, mac, 112);
+
 /* KEYREQUEST (37.18): what EGETKEY derives. */
 struct sgx_keyrequest {
     SGX_ARCH_ALIGN(512) uint16_t key_name; /* SGX_KEY_* */
