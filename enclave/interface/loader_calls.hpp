@@ -7,7 +7,7 @@
 namespace sgxdl {
 
 inline constexpr size_t max_names_size = 1u << 20;  // bytes of a list of function names
-inline constexpr size_t max_chunk_size = 1u << 16;  // bytes of payload per call: a slice, too
+inline constexpr size_t max_chunk_size = 1u << 15;  // bytes of payload per call: a slice, too
 inline constexpr size_t max_module_name = 64;       // bytes, with the NUL
 
 // The structures of loader.hpp, without pointers.
