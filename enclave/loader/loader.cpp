@@ -175,9 +175,10 @@ bool Loader::reclaim() {
     }
     for (size_t i = 0; i < core.modules.size(); ++i) {
         Module* module = core.modules[i];
-        if (!module->unloading || module->instances > 0 || state_->operation) continue;
+        if (!module->unloading || module->instances > 0) continue;
         core.modules.remove_unordered(i);
         core.free_module(module);
+        freed = true;
         break;
     }
     return core.arena.sweep() || freed;

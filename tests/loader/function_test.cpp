@@ -291,6 +291,23 @@ TEST_F(Function, RollbackBringsBackARemovedFunctionThatWasAskedFor) {
     EXPECT_EQ(e(1), 101);
 }
 
+TEST_F(Function, ReclaimSaysThatThereIsMoreUntilAllModulesAreGone) {
+    const auto bundle = module("m", program(10));
+    const size_t heap_blocks = footprint().heap_blocks;
+    {
+        Pin pin(loader());
+        for (int i = 0; i < 100; i++) {
+            ASSERT_TRUE(apply(bundle).ok());
+            ASSERT_TRUE(unload("m", {}, true).ok());
+        }
+        reclaim_all();
+        EXPECT_EQ(footprint().modules, 100u);
+    }
+    reclaim_all();
+    EXPECT_EQ(footprint().modules, 0u);
+    EXPECT_EQ(footprint().heap_blocks, heap_blocks);
+}
+
 TEST_F(Function, WholeModuleGivesEverythingBackAndReloads) {
     const auto bundle = module("m", program(10));
     const Footprint empty = footprint();
