@@ -474,6 +474,8 @@ TEST_F(Pack, RefusesUnknownRelocations) {
         ".text.f+0x1: ");
     refuses_assembly(".data\n.globl d\n.type d,@object\nd: .byte x\n.size d,1\n",
                      ".data+0x0: R_X86_64_8");
+    refuses_assembly(".data\n.globl d\n.type d,@object\nd: .quad x+0x7ffffffffffffffe\n.size d,8\n",
+                     ".data+0x0: addend 9223372036854775806 is out of range");
 }
 
 TEST_F(Pack, RefusesTwoDefinitions) {
