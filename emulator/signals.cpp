@@ -65,11 +65,7 @@ void raise_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& conte
     aex(thread, context, bases, exception);
     exception.address &= ~(page_size - 1);
     if (fix_up_in_vdso(context, exception)) return;
-    auto& gregs = context.uc_mcontext.gregs;
-    gregs[REG_TRAPNO] = exception.vector;
-    gregs[REG_ERR] = static_cast<greg_t>(exception.error_code);
-    gregs[REG_CR2] = static_cast<greg_t>(exception.address);
-    deliver_signal(signal, info, context, &thread);
+    deliver_exception(exception, signal, info, context, &thread);
 }
 
 void on_page_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& context,
@@ -158,7 +154,7 @@ void on_fault_outside(int signal, siginfo_t& info, Thread* thread, ucontext_t& c
     if (thread == nullptr) return deliver_signal(signal, info, context, thread);
     const auto fault = execute_enclu_outside(*thread, context, bases);
     if (!fault || fix_up_in_vdso(context, *fault)) return;
-    deliver_signal(signal, info, context, thread);
+    deliver_exception(*fault, signal, info, context, thread);
 }
 
 // The program's state at a signal that is none of the enclave's: an exit first, when it was inside.

@@ -30,7 +30,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     if (!sgxemu::preload::replace_vdso(environment)) {
         refuse("found no AT_SYSINFO_EHDR after the environment to put the vDSO in", "");
     }
-    sgxemu::preload::rewrite_cpuid_sites();
+    sgxemu::preload::start_cpuid_emulation();
 }
 
 }  // namespace

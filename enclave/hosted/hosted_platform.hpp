@@ -31,6 +31,9 @@ class Platform {
     void staging_free(void* bytes, size_t count);
     static void* allocate(size_t size);
     static void deallocate(void* bytes);
+    static void* reserve(size_t size) { return allocate(size); }
+    static bool extend(void* bytes, size_t size);
+    static uint64_t heap_growth() { return 0; }
     static uint32_t thread_index();
     static void emit_stub(void* bytes, uint32_t index);
     static void set_table(const void* table);

@@ -105,6 +105,18 @@ void Arena::release(uintptr_t address, size_t count, bool give_back) {
     }
 }
 
+void Arena::discard(uintptr_t address, size_t count) {
+    const size_t first = index(address);
+    for (size_t i = first; i < first + count; ++i) {
+        if (pages_[i].state == Page::State::committed) {
+            pages_[i].state = Page::State::dead;
+            ++dead_;
+        } else if (pages_[i].state == Page::State::taken) {
+            give(base_ + i * page_size, 1);
+        }
+    }
+}
+
 void Arena::hold(uintptr_t address, uint64_t size) {
     if (size == 0) return;
     const size_t first = index(address & ~(page_size - 1));

@@ -28,6 +28,9 @@ class Arena {
     // `give`. Taken pages in the range that are not committed are only given back.
     void release(uintptr_t address, size_t count, bool give);
 
+    // Gives address space back as sweep() releases its pages.
+    void discard(uintptr_t address, size_t count);
+
     // One more, or one less, linked copy stands on [address, address + size).
     void hold(uintptr_t address, uint64_t size);
     void drop(uintptr_t address, uint64_t size);

@@ -160,7 +160,11 @@ Result<void> Operation::check_relocation(const Definition& d, const Piece& piece
         case Target::Kind::undefined:
             return refuse("names a symbol that cannot be reached");
         case Target::Kind::import:
-            if (branch && !target.function) return refuse("branches to an object");
+            // No fault of the payload: the image's list of imports knows what the name stands for.
+            if (branch && !target.function)
+                return make_error(
+                    Code::missing_import, "'%s' as a function, which '%s' calls; it is an object",
+                    core_.config.imports[module_->imports[target.index].import].name, unit);
             return {};
         case Target::Kind::zero:
             return {};

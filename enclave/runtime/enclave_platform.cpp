@@ -69,6 +69,18 @@ void Platform::deallocate(void* block) {
     heap::release(block);
 }
 
+void* Platform::reserve(size_t bytes) {
+    return heap::reserve(bytes);
+}
+
+bool Platform::extend(void* block, size_t bytes) {
+    return heap::extend(block, bytes);
+}
+
+uint64_t Platform::heap_growth() {
+    return heap::taken();
+}
+
 uint32_t Platform::thread_index() {
     return this_thread().index;
 }

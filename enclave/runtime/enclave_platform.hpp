@@ -27,6 +27,9 @@ class Platform {
     void staging_free(void* pages, size_t count);
     static void* allocate(size_t bytes);
     static void deallocate(void* block);
+    static void* reserve(size_t bytes);
+    static bool extend(void* block, size_t bytes);
+    static uint64_t heap_growth();
     uint32_t thread_index();
     // jmp *%gs:8*index; int3 up to stub_size bytes. `bytes` is where it is built, not where it
     // runs.

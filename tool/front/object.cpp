@@ -8,6 +8,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <map>
 #include <memory>
@@ -227,6 +228,11 @@ class Reader {
                 if (relocation.symbol >= object_.symbols.size()) {
                     fail("{}: {}+{:#x}: relocation names symbol {} of {}", object_.display(),
                          target.name, relocation.offset, relocation.symbol, object_.symbols.size());
+                }
+                // Room for sums; no object is that large.
+                if (std::abs(raw.r_addend / 2) >= int64_t{1} << 61) {
+                    fail("{}: {}+{:#x}: addend {} is out of range", object_.display(), target.name,
+                         relocation.offset, raw.r_addend);
                 }
                 target.relocations.push_back(relocation);
             }
