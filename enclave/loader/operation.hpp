@@ -108,6 +108,7 @@ class Operation {
     Result<void> bind_definition(Definition& definition);
     Result<uint32_t> use_import(uint32_t import);
     Result<void> check_relocation(const Definition& definition, const Piece& piece,
+    Result<void> bind_removed();
                                   const elf::Rela& rela);
     Result<void> add_edge(uint32_t symbol);
     // The unit that a target belongs to; none for imports.

@@ -68,6 +68,8 @@ Result<bool> Operation::adopt(Budget& budget) {
         Unit& unit = module_->units[next.unit];
         const Definition* present = unit.definition;
         const char* name = unit_name(*module_, next.unit);
+        if (unit.next_removed)
+            return make_error(Code::not_normal_form, "'%s' is both defined and removed", name);
         bool changed = next.kind == UnitKind::text;
         if (present && next.kind != UnitKind::text) {
             const bool same = same_content(*present, next);
@@ -81,20 +83,6 @@ Result<bool> Operation::adopt(Budget& budget) {
         SGXDL_TRY(set_next(next.unit, &next));
         if (changed && unit.live) SGXDL_TRY(mark_for_link(next.unit));
         if (next.kind == UnitKind::text && kind_ == Kind::patch) ++progress_.changed_functions;
-    }
-    std::string_view names = bundle_->removed;
-    while (!names.empty()) {
-        const std::string_view name(names.data());
-        names.remove_prefix(name.size() + 1);
-        const uint32_t symbol = new_module_ ? none : module_->names.find(name);
-        if (symbol == none || module_->units[module_->symbols[symbol].unit].name_symbol != symbol)
-            return make_error(Code::no_such_symbol, "'%s', which the patch removes", name.data());
-        const uint32_t unit = module_->symbols[symbol].unit;
-        if (module_->units[unit].next_definition)
-            return make_error(Code::not_normal_form, "'%s' is both defined and removed",
-                              name.data());
-        if (!touched_.push(unit)) return make_error(Code::no_memory, "change records");
-        module_->units[unit].next_removed = true;
     }
     return true;
 }

@@ -1,0 +1,83 @@
+// Signed bundles that are well formed but odd, and legal sequences of operations that are rare.
+#include "tests/loader/fixture.hpp"
+#include "tests/loader/relocation_cases.hpp"
+
+namespace sgxdl::test {
+
+using OddBundle = LoaderTest;
+
+// The list of removed names is the vendor's word; saying it twice changes nothing.
+TEST_F(OddBundle, ANameRemovedTwiceIsRemovedOnce) {
+    const auto base = module("m", "int gone(int x) { return x + 1; } int f(int x) { return x; }");
+    const auto change = patch("m", base, "int f(int x) { return x + 7; }",
+                              SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"f"}, {"gone", "gone"});
+    ASSERT_TRUE(apply(base).ok());
+    for (int round = 0; round < 3; round++) {
+        const Outcome patched = apply(change);
+        ASSERT_TRUE(patched.ok()) << patched.text();
+        reclaim_all();
+        EXPECT_EQ(loader().symbol("m", "gone"), nullptr);
+        EXPECT_EQ(footprint().units, 1u);
+        ASSERT_TRUE(rollback("m").ok());
+        reclaim_all();
+        EXPECT_EQ(footprint().units, 2u);
+    }
+}
+
+// `imported` was the module's own function and is the enclave's in the new build.
+TEST_F(OddBundle, AFunctionThatBecomesAnImportIsTheImport) {
+    const std::string user =
+        "__attribute__((noinline)) int imported(int); int f(int x) { return imported(x) * 2; }"
+        "int (*pointer(void))(int) { return imported; }";
+    const auto base =
+        module("m", user + "int imported(int x) { __asm__ volatile(\"\"); return x + 1; }");
+    for (const bool handed_out : {false, true}) {
+        SCOPED_TRACE(handed_out ? "its address was handed out" : "nobody has its address");
+        ASSERT_TRUE(
+            apply(base, handed_out ? std::vector<std::string>{} : std::vector<std::string>{"f"})
+                .ok());
+        if (handed_out) {
+            ASSERT_NE(loader().symbol("m", "imported"), nullptr);
+        }
+        const Outcome patched = apply(
+            patch("m", base, user, SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"f", "pointer"}, {"imported"}));
+        ASSERT_TRUE(patched.ok()) << patched.text();
+        {
+            Pin pin(loader());
+            EXPECT_EQ(symbol<int(int)>("m", "f")(5), (5 + imported_adds) * 2);
+        }
+        ASSERT_TRUE(rollback("m").ok());
+        {
+            Pin pin(loader());
+            EXPECT_EQ(symbol<int(int)>("m", "f")(5), 12);
+        }
+        ASSERT_TRUE(unload("m", {}, true).ok());
+        reclaim_all();
+    }
+}
+
+// The other way round.
+TEST_F(OddBundle, AnImportThatBecomesAFunctionIsTheFunction) {
+    const std::string user =
+        "__attribute__((noinline)) int imported(int); int f(int x) { return imported(x) * 2; }";
+    const auto base = module("m", user);
+    const auto change =
+        patch("m", base, user + "int imported(int x) { __asm__ volatile(\"\"); return x + 1; }",
+              SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"f", "imported"});
+    ASSERT_TRUE(apply(base).ok());
+    auto* f = symbol<int(int)>("m", "f");
+    for (int round = 0; round < 3; round++) {
+        {
+            Pin pin(loader());
+            EXPECT_EQ(f(5), (5 + imported_adds) * 2);
+        }
+        ASSERT_TRUE(apply(change).ok());
+        {
+            Pin pin(loader());
+            EXPECT_EQ(f(5), 12);
+        }
+        ASSERT_TRUE(rollback("m").ok());
+    }
+}
+
+}  // namespace sgxdl::test
