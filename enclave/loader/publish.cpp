@@ -262,9 +262,11 @@ void Operation::publish_units(uint64_t number) {
             reference(next->bundle);
             for (uint32_t s = next->first_symbol; s != none;
                  s = next->bundle->symbols[s].next_in_definition) {
-                ModuleSymbol& symbol = module_->symbols[next->bundle->symbols[s].id];
+                const DefinedSymbol& defined = next->bundle->symbols[s];
+                ModuleSymbol& symbol = module_->symbols[defined.id];
                 symbol.piece = symbol.next_piece;
                 symbol.offset = symbol.next_offset;
+                symbol.global = defined.global;
             }
         }
         clear_next(unit);

@@ -80,4 +80,20 @@ TEST_F(OddBundle, AnImportThatBecomesAFunctionIsTheFunction) {
     }
 }
 
+// What sgxdl_sym() finds is what it would find in a fresh load of the build (C12).
+TEST_F(OddBundle, AStaticFunctionThatBecomesGlobalIsFound) {
+    const std::string rest =
+        "int helper(int x) { return x + 1; } int f(int x) "
+        "{ return helper(x) * 2; }";
+    const auto base = module("m", "__attribute__((noinline)) static " + rest);
+    const auto change = patch("m", base, "__attribute__((noinline)) " + rest,
+                              SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"helper", "f"});
+    ASSERT_TRUE(apply(base).ok());
+    EXPECT_EQ(loader().symbol("m", "helper"), nullptr);
+    ASSERT_TRUE(apply(change).ok());
+    EXPECT_NE(loader().symbol("m", "helper"), nullptr);
+    ASSERT_TRUE(rollback("m").ok());
+    EXPECT_EQ(loader().symbol("m", "helper"), nullptr);
+}
+
 }  // namespace sgxdl::test
