@@ -309,7 +309,12 @@ Result<bool> Operation::publish(Budget&) {
     }
     for (uint32_t index : roots_)
         module_->units[index].root = true;
-    if (kind_ == Kind::extend && names_.empty()) module_->whole = true;
+    if (kind_ == Kind::extend && names_.empty()) {
+        module_->whole = true;
+        // Also those that are not in the present build: they may come again.
+        for (Unit& unit : module_->units)
+            unit.root = true;
+    }
     if (kind_ == Kind::unload && names_.empty()) module_->unloading = true;
     if (generations.pending()) generations.publish();
     progress_.generation = generations.current()->number;

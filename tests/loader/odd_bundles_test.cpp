@@ -96,4 +96,35 @@ TEST_F(OddBundle, AStaticFunctionThatBecomesGlobalIsFound) {
     EXPECT_EQ(loader().symbol("m", "helper"), nullptr);
 }
 
+// A module loaded whole has all functions of its build, also those that a patch brings again.
+TEST_F(OddBundle, AWholeModuleGetsAFunctionThatComesAgain) {
+    const auto base = module("m", "int f(int x) { return x; } int other(int x) { return x + 1; }");
+    const auto change =
+        patch("m", base, "int f(int x) { return x + 7; } int g(int x) { return x; }",
+              SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"f", "g"}, {"other"});
+    ASSERT_TRUE(apply(base, {"f"}).ok());
+    ASSERT_TRUE(apply(change).ok());
+    EXPECT_EQ(loader().symbol("m", "g"), nullptr) << "only f was asked for";
+    ASSERT_TRUE(rollback("m").ok());
+    ASSERT_TRUE(extend("m", {}).ok());
+    ASSERT_TRUE(apply(change).ok());
+    EXPECT_NE(loader().symbol("m", "g"), nullptr);
+    EXPECT_EQ(loader().symbol("m", "other"), nullptr);
+}
+
+// The same when the module becomes whole while the function is away.
+TEST_F(OddBundle, AWholeModuleGetsAFunctionThatComesBack) {
+    const auto base = module("m", "int f(int x) { return x; } int other(int x) { return x + 1; }");
+    const auto without = patch("m", base, "int f(int x) { return x + 7; }",
+                               SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"f"}, {"other"});
+    const auto with =
+        patch("m", without, "int f(int x) { return x; } int other(int x) { return x + 2; }",
+              SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"f", "other"});
+    ASSERT_TRUE(apply(base, {"f"}).ok());
+    ASSERT_TRUE(apply(without).ok());
+    ASSERT_TRUE(extend("m", {}).ok());
+    ASSERT_TRUE(apply(with).ok());
+    EXPECT_NE(loader().symbol("m", "other"), nullptr);
+}
+
 }  // namespace sgxdl::test
