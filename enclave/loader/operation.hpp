@@ -106,15 +106,16 @@ class Operation {
     }
     Result<void> bind_new_symbol(DefinedSymbol& symbol);
     Result<void> bind_definition(Definition& definition);
+    Result<void> bind_removed();
     Result<uint32_t> use_import(uint32_t import);
     Result<void> check_relocation(const Definition& definition, const Piece& piece,
-    Result<void> bind_removed();
                                   const elf::Rela& rela);
     Result<void> add_edge(uint32_t symbol);
     // The unit that a target belongs to; none for imports.
     uint32_t target_unit(const Bundle& bundle, const Target& target) const;
     Result<void> set_next(uint32_t unit, const Definition* definition);
     void clear_next(Unit& unit);
+    uint32_t stub_of(const Definition& definition) const;
     bool same_content(const Definition& a, const Definition& b) const;
     Result<void> mark_for_link(uint32_t unit);
     void use_module(Module* module);

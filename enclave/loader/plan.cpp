@@ -161,18 +161,21 @@ Result<bool> Operation::find_edges(Budget& budget) {
     return true;
 }
 
+// The first symbol of the definition that has a stub; none when there is none.
+uint32_t Operation::stub_of(const Definition& d) const {
+    for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
+        const uint32_t symbol = d.bundle->symbols[s].id;
+        if (module_->symbols[symbol].stub != none) return symbol;
+    }
+    return none;
+}
+
 // Removed functions end, unless a stub leads to them or loaded code that stays branches to them.
 Result<bool> Operation::drop_removed(Budget&) {
-    auto has_stub = [&](const Definition& d) {
-        for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
-            if (module_->symbols[d.bundle->symbols[s].id].stub != none) return true;
-        }
-        return false;
-    };
     for (uint32_t index : touched_) {
         Unit& unit = module_->units[index];
-        if (!unit.next_removed || !unit.live || unit.live->definition->kind != UnitKind::text ||
-            has_stub(*unit.live->definition))
+        if (!unit.next_removed || !unit.live || unit.kind != UnitKind::text ||
+            stub_of(*unit.live->definition) != none)
             continue;
         unit.mark = mark_dropped;
         if (!dropped_.push(index)) return make_error(Code::no_memory, "list of units");
@@ -266,7 +269,7 @@ Result<bool> Operation::reach(Budget& budget) {
 
 // Named functions, and loaded code that nothing else reaches, end. Data, constants and literals
 // stay until the module goes, because programs keep pointers to them, and so does what they point
-// to.
+// to. Removed functions that have a stub stay unless they are named.
 Result<bool> Operation::choose_kept(Budget& budget) {
     if (names_.empty()) return true;
     for (size_t at = 0; cursor_ == 0 && at < names_.size();) {
@@ -283,7 +286,9 @@ Result<bool> Operation::choose_kept(Budget& budget) {
     }
     while (cursor_ < module_->units.size()) {
         Unit& unit = module_->units[cursor_];
-        if (unit.live && !unit.next_removed && (unit.root || unit.kind != UnitKind::text)) {
+        if (unit.live && !unit.next_removed &&
+            (unit.root || unit.kind != UnitKind::text ||
+             (unit.removed && stub_of(*unit.live->definition) != none))) {
             unit.mark = mark_link;
             if (!kept_.push(static_cast<uint32_t>(cursor_)))
                 return make_error(Code::no_memory, "list of units");
@@ -325,12 +330,10 @@ Result<bool> Operation::choose_dropped(Budget& budget) {
         Unit& unit = module_->units[cursor_];
         if (!unit.live || unit.mark) continue;
         const Definition& d = *unit.live->definition;
-        for (uint32_t s = d.first_symbol; s != none && !force_;
-             s = d.bundle->symbols[s].next_in_definition) {
-            if (module_->symbols[d.bundle->symbols[s].id].stub != none)
-                return make_error(Code::in_use, "the address of '%s' was handed out",
-                                  d.bundle->symbols[s].name.data());
-        }
+        const uint32_t handed_out = force_ ? none : stub_of(d);
+        if (handed_out != none)
+            return make_error(Code::in_use, "the address of '%s' was handed out",
+                              module_->symbols[handed_out].name.data());
         unit.mark = mark_dropped;
         if (!dropped_.push(static_cast<uint32_t>(cursor_)))
             return make_error(Code::no_memory, "list of units");

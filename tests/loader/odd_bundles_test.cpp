@@ -127,4 +127,33 @@ TEST_F(OddBundle, AWholeModuleGetsAFunctionThatComesBack) {
     EXPECT_NE(loader().symbol("m", "other"), nullptr);
 }
 
+// C10: it keeps its last version, whatever else is unloaded.
+TEST_F(OddBundle, UnloadingAnotherFunctionLeavesARemovedOneAlone) {
+    auto source = [](bool with) {
+        return std::string("typedef int fn(int); int f(int x) { return x; }") +
+               "int other(int x) { return x + 1; }" +
+               (with ? "__attribute__((noinline)) static int deep(int x) {"
+                       "    __asm__ volatile(\"\"); return x + 5; }"
+                       "static int callback(int x) { return deep(x) + 100; }"
+                       "fn* take(void) { return callback; }"
+                     : "fn* take(void) { return 0; }");
+    };
+    const auto base = module("m", source(true));
+    ASSERT_TRUE(apply(base, {"f", "other", "take"}).ok());
+    int (*callback)(int);
+    {
+        Pin pin(loader());
+        callback = symbol<int (*())(int)>("m", "take")();
+    }
+    ASSERT_TRUE(apply(patch("m", base, source(false), SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"take"},
+                            {"callback", "deep"}))
+                    .ok());
+    const Outcome outcome = unload("m", {"other"});
+    EXPECT_TRUE(outcome.ok()) << outcome.text();
+    ASSERT_TRUE(unload("m", {"f"}, true).ok());
+    reclaim_all();
+    Pin pin(loader());
+    EXPECT_EQ(callback(1), 106);
+}
+
 }  // namespace sgxdl::test
