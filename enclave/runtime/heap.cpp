@@ -103,8 +103,11 @@ uint32_t take_units(uint32_t n, Use use) {
         const uint32_t first = i + 1 - n;
         for (uint32_t u = first; u <= i; ++u) {
             if (units[u].use == Use::pooled) continue;
-            const pages::Status status = pages::commit(address_of(u), unit_pages);
-            if (status != pages::Status::ok) return none;  // what was committed stays in the pool
+            if (pages::commit(address_of(u), unit_pages) != pages::Status::ok) {
+                // What was committed stays in the pool.
+                if (!pages::usable(address_of(u), unit_pages)) units[u].use = Use::unusable;
+                return none;
+            }
             count_pages(unit_pages);
             units[u].use = Use::pooled;
             ++pooled;
