@@ -155,7 +155,8 @@ struct ModuleSymbol {
     uint64_t next_offset = 0;
     uintptr_t got = 0;  // its GOT slot, 0: none
     uint32_t stub = none;
-    bool handed_out = false;  // by symbol()
+    uint32_t first_slot = none;  // a constant's, in Module::constant_slots
+    bool handed_out = false;     // by symbol()
     bool function = false;
     bool global = false;
 };
@@ -163,9 +164,9 @@ struct ModuleSymbol {
 // A GOT slot that holds the address of one copy of a constant. Other symbols have one address for
 // life and one slot at most (ModuleSymbol::got).
 struct ConstantSlot {
-    uint32_t symbol = none;
     uintptr_t value = 0;  // 0: of the copy that the operation in flight makes
     uintptr_t slot = 0;
+    uint32_t next = none;  // of the same symbol
 };
 
 // What a module uses of the allow-list.

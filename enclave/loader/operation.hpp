@@ -125,8 +125,10 @@ class Operation {
     // True when the constant points to one that is not decided upon.
     bool waits(uint32_t unit) const;
     Result<bool> equals_copy(const Unit& unit);
+    // Where the constant will stand; 0 for a copy that this operation makes, before place().
+    uintptr_t constant_address(const ModuleSymbol& symbol) const;
     // The constant's slot in Module::constant_slots; none when it must be made.
-    uint32_t constant_slot(uint32_t symbol) const;
+    uint32_t constant_slot(const ModuleSymbol& symbol) const;
     Result<void> survey_relocation(const Bundle& bundle, const Piece& piece, const elf::Rela& rela);
     Result<void> link_piece(const Unit& unit, const Piece& piece, uint8_t* bytes,
                             uintptr_t address);
