@@ -145,7 +145,7 @@ void Arena::drop(uintptr_t address, uint64_t size) {
 bool Arena::sweep() {
     if (dead_ == 0) return false;
     while (pages_[sweep_at_].state != Page::State::dead)
-        sweep_at_ = (sweep_at_ + 1) % pages_.size();
+        sweep_at_ = sweep_at_ + 1 == pages_.size() ? 0 : sweep_at_ + 1;
     const size_t first = sweep_at_;
     size_t run = 1;
     while (first + run < pages_.size() && run < sweep_run &&

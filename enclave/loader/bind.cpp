@@ -136,6 +136,7 @@ Result<bool> Operation::bind_targets(Budget& budget) {
         if (import == none) return make_error(Code::missing_import, "'%s'", name.data());
         auto used = use_import(import);
         if (!used) return used.error();
+        budget.spend(static_cast<int64_t>(module_->imports.size()));
         target =
             Target{Target::Kind::import, core_.config.imports[import].is_function, false, *used, 0};
     }

@@ -86,7 +86,9 @@ void Core::for_each_copy(const Module& module, uint32_t unit, Use&& use) {
 }
 
 Instance* Core::instance_at(const Module& module, uint32_t unit, uint64_t number) {
-    Instance* found = nullptr;
+    Instance* found = module.units[unit].live;
+    if (found && found->birth <= number) return found;
+    found = nullptr;
     for_each_copy(module, unit, [&](Instance* copy) {
         if (copy->birth <= number && number < copy->death) found = copy;
     });

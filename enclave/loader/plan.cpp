@@ -221,9 +221,11 @@ Result<bool> Operation::choose_roots(Budget& budget) {
         if (effective(unit) && !unit.removed) SGXDL_TRY(choose(static_cast<uint32_t>(cursor_)));
     }
     const NameMap& names = new_module_ ? bundle_->names : module_->names;
-    for (size_t at = 0; at < names_.size();) {
-        const std::string_view name(&names_[at]);
-        at += name.size() + 1;
+    while (cursor_ < names_.size()) {
+        if (budget.spent()) return false;
+        budget.spend(Budget::record);
+        const std::string_view name(&names_[cursor_]);
+        cursor_ += name.size() + 1;
         const uint32_t symbol = names.find(name);
         const uint32_t index = symbol == none ? none : module_->symbols[symbol].unit;
         if (index == none || !effective(module_->units[index]) || module_->units[index].removed)
@@ -272,9 +274,11 @@ Result<bool> Operation::reach(Budget& budget) {
 // to. Removed functions that have a stub stay unless they are named.
 Result<bool> Operation::choose_kept(Budget& budget) {
     if (names_.empty()) return true;
-    for (size_t at = 0; cursor_ == 0 && at < names_.size();) {
-        const std::string_view name(&names_[at]);
-        at += name.size() + 1;
+    while (cursor_ < names_.size()) {
+        if (budget.spent()) return false;
+        budget.spend(Budget::record);
+        const std::string_view name(&names_[cursor_]);
+        cursor_ += name.size() + 1;
         const uint32_t symbol = module_->names.find(name);
         Unit* unit = symbol == none ? nullptr : &module_->units[module_->symbols[symbol].unit];
         if (!unit || !unit->live || unit->kind != UnitKind::text)
@@ -284,13 +288,14 @@ Result<bool> Operation::choose_kept(Budget& budget) {
         if (!touched_.push(module_->symbols[symbol].unit))
             return make_error(Code::no_memory, "change records");
     }
-    while (cursor_ < module_->units.size()) {
-        Unit& unit = module_->units[cursor_];
+    while (cursor_ < names_.size() + module_->units.size()) {
+        const size_t index = cursor_ - names_.size();
+        Unit& unit = module_->units[index];
         if (unit.live && !unit.next_removed &&
             (unit.root || unit.kind != UnitKind::text ||
              (unit.removed && stub_of(*unit.live->definition) != none))) {
             unit.mark = mark_link;
-            if (!kept_.push(static_cast<uint32_t>(cursor_)))
+            if (!kept_.push(static_cast<uint32_t>(index)))
                 return make_error(Code::no_memory, "list of units");
         }
         ++cursor_;

@@ -40,7 +40,9 @@ Result<bool> Operation::fill_table(Budget& budget) {
     Generations& generations = core_.generations;
     for (; cursor_ < new_stubs_.size(); ++cursor_) {
         if (budget.spent()) return false;
-        budget.spend(Budget::record + static_cast<int64_t>(core_.retired.size()));
+        budget.spend(Budget::record +
+                     static_cast<int64_t>(core_.retired.size() + module_->kept.size()) *
+                         generations.live_count());
         core_.fill_stub(*module_, new_stubs_[cursor_]);
     }
     if (!generations.pending()) return true;
@@ -94,7 +96,7 @@ void Operation::back_fill(uint64_t number) {
         if (d.kind != UnitKind::text || (unit.live && !unit.next_definition)) continue;
         for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
             const DefinedSymbol& defined = d.bundle->symbols[s];
-            if (unit.live && place_of(*unit.live->definition, defined.id).piece) continue;
+            if (unit.live && module_->symbols[defined.id].piece != none) continue;
             unit.next->from = 0;
             const uint32_t stub = module_->symbols[defined.id].stub;
             if (stub == none) continue;
@@ -204,12 +206,16 @@ void Operation::publish_units(uint64_t number) {
         SGXDL_ASSERT(room);
         unit.live = nullptr;
     };
+    for (size_t i = 0; !reused_.empty() && i < module_->kept.size();) {
+        Instance* instance = module_->kept[i];
+        if (module_->units[instance->definition->unit].next == instance) {
+            module_->kept.remove_unordered(i);
+        } else {
+            ++i;
+        }
+    }
     for (uint32_t index : reused_) {
         Unit& unit = module_->units[index];
-        size_t at = 0;
-        while (module_->kept[at] != unit.next)
-            ++at;
-        module_->kept.remove_unordered(at);
         retire(unit);
         unit.live = unit.next;
         unit.live->death = forever;
