@@ -85,16 +85,6 @@ void Core::for_each_copy(const Module& module, uint32_t unit, Use&& use) {
     look(module.units[unit].live);
 }
 
-Instance* Core::instance_at(const Module& module, uint32_t unit, uint64_t number) {
-    Instance* found = module.units[unit].live;
-    if (found && found->birth <= number) return found;
-    found = nullptr;
-    for_each_copy(module, unit, [&](Instance* copy) {
-        if (copy->birth <= number && number < copy->death) found = copy;
-    });
-    return found;
-}
-
 void Core::fill_stub(const Module& module, uint32_t symbol) {
     const ModuleSymbol& s = module.symbols[symbol];
     auto fill = [&](const Generation& generation, const Instance* copy) {

@@ -137,7 +137,8 @@ struct Unit {
     const Definition* next_definition = nullptr;  // of the operation in flight
     Instance* live = nullptr;
     Instance* next = nullptr;
-    uint32_t mark = 0;  // scratch of the operation in flight
+    Instance* kept = nullptr;  // scratch of publishing: its copies in Module::kept
+    uint32_t mark = 0;         // scratch of the operation in flight
     uint32_t name_symbol = none;
     UnitKind kind = UnitKind::text;  // for life
     bool root = false;               // asked for by name, or by loading the whole module

@@ -151,6 +151,19 @@ void Operation::keep_for_removed() {
         const bool room = needed_.push(instance);
         SGXDL_ASSERT(room);
     };
+    for (Instance* copy : module_->kept) {
+        Unit& unit = module_->units[copy->definition->unit];
+        copy->reached = unit.kept;
+        unit.kept = copy;
+    }
+    // What is needed has not ended, or is kept since then.
+    auto copy_at = [](const Unit& unit, uint64_t number) {
+        if (unit.live && unit.live->birth <= number) return unit.live;
+        Instance* copy = unit.kept;
+        while (copy && (copy->birth > number || copy->death <= number))
+            copy = copy->reached;
+        return copy;
+    };
     const uint64_t next = core_.generations.current()->number + 1;
     for (Unit& unit : module_->units) {
         const bool text = unit.live && unit.live->definition->kind == UnitKind::text;
@@ -162,10 +175,12 @@ void Operation::keep_for_removed() {
             const Definition& d = *needed_[at]->definition;
             for (uint32_t e = 0; e < d.edge_count; ++e) {
                 const uint32_t to = module_->symbols[d.bundle->edges[d.first_edge + e]].unit;
-                need(core_.instance_at(*module_, to, unit.removed_at - 1));
+                need(copy_at(module_->units[to], unit.removed_at - 1));
             }
         }
     }
+    for (Instance* copy : module_->kept)
+        module_->units[copy->definition->unit].kept = nullptr;
 }
 
 // A back-filled function can be entered under any older pin, and with it all that it is bound to:
