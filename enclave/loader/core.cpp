@@ -131,8 +131,9 @@ void Core::free_module(Module* module) {
     for (UndoEntry& entry : module->undo) {
         if (entry.definition) dereference(entry.definition->bundle);
     }
-    for (PatchRecord& patch : module->patches)
-        dereference(patch.bundle);
+    for (PatchRecord& patch : module->patches) {
+        if (patch.bundle) dereference(patch.bundle);
+    }
     Bundle* base = module->base;
     destroy(module);
     dereference(base);

@@ -190,8 +190,8 @@ struct UndoEntry {
 };
 
 struct PatchRecord {
-    Bundle* bundle = nullptr;
-    uint32_t first_undo = 0;  // in Module::undo
+    Bundle* bundle = nullptr;  // nullptr: let go, nothing leads back to it
+    uint32_t first_undo = 0;   // in Module::undo
 };
 
 struct Module {

@@ -127,6 +127,11 @@ void Operation::record_undo() {
             if (entry.definition) dereference(entry.definition->bundle);
         }
         module_->undo.truncate(0);
+        for (PatchRecord& patch : module_->patches) {
+            if (!patch.bundle || patch.bundle->references > 1) continue;
+            dereference(patch.bundle);
+            patch.bundle = nullptr;
+        }
         core_.raise_floor(bundle_->header);
     }
     if (kind_ != Kind::patch) return;

@@ -203,4 +203,29 @@ TEST_F(OddBundle, ARemovedFunctionThatIsBoundToManyCostsNoLongSlice) {
     }
 }
 
+// Patches without a way back, one after the other for months: what nothing is linked from goes.
+TEST_F(OddBundle, PatchesThatNothingGoesBackToDoNotPileUp) {
+    const auto source = [](int i) {
+        return "int f(int x) { return x + " + std::to_string(i) + "; }";
+    };
+    auto state = module("m", source(0));
+    ASSERT_TRUE(apply(state).ok());
+    size_t blocks = 0;
+    uint64_t retained = 0;
+    for (int i = 1; i <= 32; i++) {
+        state = patch("m", state, source(i), 0, {"f"});
+        ASSERT_TRUE(apply(state).ok());
+        reclaim_all();
+        Pin pin(loader());
+        EXPECT_EQ(symbol<int(int)>("m", "f")(1), 1 + i);
+        EXPECT_EQ(loader().module_info(0)->patches, static_cast<uint32_t>(i));
+        if (i == 8) {
+            blocks = footprint().heap_blocks;
+            retained = loader().module_info(0)->retained_bytes;
+        }
+    }
+    EXPECT_EQ(footprint().heap_blocks, blocks);
+    EXPECT_EQ(loader().module_info(0)->retained_bytes, retained);
+}
+
 }  // namespace sgxdl::test
