@@ -178,6 +178,7 @@ bool Loader::reclaim() {
         if (!module->unloading || module->instances > 0 || state_->operation) continue;
         core.modules.remove_unordered(i);
         core.free_module(module);
+        freed = true;
         break;
     }
     return core.arena.sweep() || freed;

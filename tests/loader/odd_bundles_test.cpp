@@ -228,4 +228,22 @@ TEST_F(OddBundle, PatchesThatNothingGoesBackToDoNotPileUp) {
     EXPECT_EQ(loader().module_info(0)->retained_bytes, retained);
 }
 
+// reclaim() says that there is more to do as long as a module that was unloaded is there.
+TEST_F(OddBundle, AllUnloadedModulesGo) {
+    const auto bundle = module("m", "int f(int x) { return x; }");
+    sgxdl_bundle_header header;
+    memcpy(&header, bundle.data(), sizeof header);
+    for (int round = 0; round < 5; round++) {
+        ASSERT_TRUE(apply(bundle).ok());
+        ASSERT_TRUE(unload("m").ok());
+        // Modules do not go while an operation is in flight.
+        ASSERT_TRUE(loader().begin_bundle(header, {}));
+        reclaim_all();
+        loader().abandon();
+    }
+    EXPECT_EQ(footprint().modules, 5u);
+    reclaim_all();
+    EXPECT_EQ(footprint().modules, 0u);
+}
+
 }  // namespace sgxdl::test
