@@ -27,6 +27,7 @@ class Platform {
     Result<void> commit_data(uintptr_t address, size_t count);
     Result<void> commit_copy(uintptr_t address, const void* source, size_t count, PageUse use);
     bool release(uintptr_t address, size_t count);
+    bool usable(uintptr_t, size_t) { return true; }
     void* staging_alloc(size_t count);
     void staging_free(void* bytes, size_t count);
     static void* allocate(size_t size);

@@ -55,7 +55,8 @@ class Arena {
         return (address - base_) / page_size;
     }
     Result<void> check_usable(uintptr_t address, size_t count);
-    void mark_committed(uintptr_t address, size_t count, PageUse use);
+    Result<void> finish_commit(const Result<void>& done, uintptr_t address, size_t count,
+                               PageUse use);
     // Gives committed pages [first, first + count), all alike, back to the platform.
     void release_run(size_t first, size_t count, Page::State after);
 

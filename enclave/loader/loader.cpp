@@ -268,7 +268,7 @@ Result<ModuleInfo> Loader::module_info(uint32_t index) {
     memcpy(info.digest, newest.digest, sizeof info.digest);
     info.retained_bytes = module.base->header.payload_size;
     for (const PatchRecord& patch : module.patches)
-        info.retained_bytes += patch.bundle->header.payload_size;
+        info.retained_bytes += patch.bundle ? patch.bundle->header.payload_size : 0;
     for (const Unit& unit : module.units) {
         if (unit.definition && unit.definition->kind == UnitKind::text && !unit.removed)
             ++info.functions_defined;

@@ -254,8 +254,12 @@ Operation::~Operation() {
         }
         core_.generations.drop_pending();
         if (module_) {
-            for (const Slot& slot : slots_)
+            for (const Slot& slot : slots_) {
                 slot_address(slot) = 0;
+                if (slot.constant == none) continue;
+                module_->symbols[slot.symbol].first_slot =
+                    module_->constant_slots[slot.constant].next;
+            }
             Vec<uint32_t> stubs;
             (void)stubs.reserve(new_stubs_.size());
             for (uint32_t index : new_stubs_) {

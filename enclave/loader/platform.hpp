@@ -41,6 +41,8 @@ concept LoaderPlatform = requires(P& p, uintptr_t address, size_t count, const v
     // remove is set aside by the platform, and false says that the address range must not be
     // reused.
     { p.release(address, count) } -> std::same_as<bool>;
+    // Asked after a commit that failed: false when the OS kept one of these pages for ever.
+    { p.usable(address, count) } -> std::same_as<bool>;
     // Page-aligned scratch pages, RW, for building code in; nullptr when there is no memory.
     { p.staging_alloc(count) } -> std::same_as<void*>;
     {p.staging_free(bytes, count)};

@@ -52,6 +52,10 @@ bool Platform::release(uintptr_t address, size_t count) {
     return pages::release(address, count);
 }
 
+bool Platform::usable(uintptr_t address, size_t count) {
+    return pages::usable(address, count);
+}
+
 // Staging is heap: units are page aligned, and it is reused instead of trimmed each time.
 void* Platform::staging_alloc(size_t count) {
     return heap::allocate_aligned(page_size, count * page_size);

@@ -25,7 +25,7 @@ struct Unit {
     uint16_t used;   // small: blocks handed out
     uint16_t fresh;  // small: blocks from here on were never handed out
     bool present;    // its pages are committed
-    uint8_t reserved;
+    bool lost;       // a page of it was set aside: unusable once it is given back
     uint32_t next, previous;  // small: list of units of the class that have a free block
     uint32_t run;             // large: units in the run
     uint32_t padding;
@@ -93,7 +93,10 @@ bool have_table(uint32_t last_unit) {
 bool commit_units(uint32_t first, uint32_t n) {
     for (uint32_t u = first; u < first + n; ++u) {
         if (units[u].present) continue;
-        if (pages::commit(address_of(u), unit_pages) != pages::Status::ok) return false;
+        if (pages::commit(address_of(u), unit_pages) != pages::Status::ok) {
+            units[u].lost = !pages::usable(address_of(u), unit_pages);
+            return false;
+        }
         count_pages(unit_pages);
         pages_taken.fetch_add(unit_pages, std::memory_order_relaxed);
         units[u].present = true;
@@ -130,7 +133,9 @@ uint32_t take_units(uint32_t n, Use use) {
 // What is present stays in the pool. Holds pool_lock.
 void give_units(uint32_t first, uint32_t n) {
     for (uint32_t u = first; u < first + n; ++u) {
-        units[u].use = units[u].present ? Use::pooled : Use::absent;
+        units[u].use = units[u].lost      ? Use::unusable
+                       : units[u].present ? Use::pooled
+                                          : Use::absent;
         pooled += units[u].present;
     }
     if (first < first_maybe_free) first_maybe_free = first;

@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "tests/tool/hosted.hpp"
 #include "tests/tool/support.hpp"
 #include "tool/diff/compare.hpp"
 #include "tool/diff/diff.hpp"
@@ -72,6 +73,26 @@ class Chain : public testing::Test {
     }
     Folder folder_;
 };
+
+TEST_F(Chain, AFunctionMayBecomeAnImportAndBack) {
+    const std::string user =
+        "__attribute__((noinline)) int toupper(int); int entry(void) { return toupper(97); }";
+    std::string a = build(
+        "a", user + "int toupper(int c) { __asm__ volatile(\"\"); return c + 1; }", "-fno-builtin");
+    std::string b = build("b", user, "-fno-builtin");
+    const auto base = front::pack_objects({a}, pack_options());
+    std::string module = save("m.sgxm", base);
+    const auto away = diff::diff(options({module}, a, b)).bundle;
+    std::string patch = save("p1.sgxp", away);
+    const auto back = diff::diff(options({module, patch}, b, a)).bundle;
+    HostedLoader loader({base, away, back});
+    loader.take(base);
+    EXPECT_EQ(loader.entry(), 98);
+    loader.take(away);
+    EXPECT_EQ(loader.entry(), 65);
+    loader.take(back);
+    EXPECT_EQ(loader.entry(), 98);
+}
 
 TEST_F(Chain, EachPatchStartsFromTheStateBefore) {
     std::string a = build("a", source(0, 2, 0));

@@ -476,6 +476,15 @@ TEST_F(Pack, RefusesUnknownRelocations) {
                      ".data+0x0: R_X86_64_8");
     refuses_assembly(".data\n.globl d\n.type d,@object\nd: .quad x+0x7ffffffffffffffe\n.size d,8\n",
                      ".data+0x0: addend 9223372036854775806 is out of range");
+    refuses_assembly(
+        ".data\n.globl d\n.type d,@object\nd: .quad x\n.size d,8\n"
+        ".globl x\n.set x,0x2000000000000000\n",
+        "symbol x has the value 0x2000000000000000, out of range");
+    // Each part is in range, the sum is not.
+    refuses_assembly(
+        ".data\n.globl d\n.type d,@object\nd: .quad .Lx+0x1ffffffffffffff0\n"
+        ".quad 0\n.quad 0\n.quad 0\n.Lx: .quad 0\n.size d,40\n",
+        "is out of range");
 }
 
 TEST_F(Pack, RefusesTwoDefinitions) {
