@@ -229,6 +229,30 @@ TEST_F(Chain, HeaderSaysWhatWasAskedFor) {
     EXPECT_EQ(front::open_bundle(diff::diff(options({module}, a, b)).bundle, "p").info.flags, 0u);
 }
 
+// What may not be rolled back must not come back by unloading either.
+TEST_F(Chain, SecurityVersionRisesUnlessToldOtherwise) {
+    std::string a = build("a", source(0, 2, 0));
+    std::string b = build("b", source(0, 3, 0));
+    std::string module = save("m.sgxm", front::pack_objects({a}, pack_options()));
+    auto wanted = options({module}, a, b);
+    const auto version_of = [](const diff::DiffResult& result) {
+        return front::open_bundle(result.bundle, "p").info.security_version;
+    };
+    diff::DiffResult lasting = diff::diff(wanted);
+    EXPECT_EQ(version_of(lasting), 2u);
+    EXPECT_TRUE(lasting.warnings.empty());
+    wanted.security_version = 1;
+    diff::DiffResult evadable = diff::diff(wanted);
+    EXPECT_EQ(version_of(evadable), 1u);
+    ASSERT_EQ(evadable.warnings.size(), 1u);
+    EXPECT_NE(evadable.warnings[0].find("loaded again after an unload"), std::string::npos);
+    wanted.security_version.reset();
+    wanted.allow_rollback = true;
+    diff::DiffResult undoable = diff::diff(wanted);
+    EXPECT_EQ(version_of(undoable), 1u);
+    EXPECT_TRUE(undoable.warnings.empty());
+}
+
 // equal_units is what all of this rests on, so it must see every kind of difference.
 TEST_F(Chain, EqualUnitsSeesDifferences) {
     front::Image good = front::build_image({build("a", source(0, 2, 0))});

@@ -18,6 +18,7 @@ class Differ {
 
  private:
     // diff.cpp
+    void set_security_version();
     void read();
     void check_compilers();
     void match_old_build();
@@ -39,6 +40,7 @@ class Differ {
 
     const DiffOptions& options_;
     ModuleState state_;
+    uint64_t security_version_ = 0;  // of the patch
     front::Image actual_;   // what the enclave has, = state_.image
     front::Image nominal_;  // what the old build has, under the module's names
     front::Image old_, new_;
