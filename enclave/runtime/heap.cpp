@@ -22,10 +22,10 @@ enum class Use : uint8_t { absent = 0, pooled, small, large, large_rest, unusabl
 struct Unit {
     Use use;
     uint8_t size_class;
-    uint16_t used;   // small: blocks handed out
-    uint16_t fresh;  // small: blocks from here on were never handed out
-    bool present;    // its pages are committed
-    bool lost;       // a page of it was set aside: unusable once it is given back
+    uint16_t used;            // small: blocks handed out
+    uint16_t fresh;           // small: blocks from here on were never handed out
+    bool present;             // its pages are committed
+    bool lost;                // a page of it was set aside: unusable once it is given back
     uint32_t next, previous;  // small: list of units of the class that have a free block
     uint32_t run;             // large: units in the run
     uint32_t padding;
@@ -133,9 +133,7 @@ uint32_t take_units(uint32_t n, Use use) {
 // What is present stays in the pool. Holds pool_lock.
 void give_units(uint32_t first, uint32_t n) {
     for (uint32_t u = first; u < first + n; ++u) {
-        units[u].use = units[u].lost      ? Use::unusable
-                       : units[u].present ? Use::pooled
-                                          : Use::absent;
+        units[u].use = units[u].lost ? Use::unusable : units[u].present ? Use::pooled : Use::absent;
         pooled += units[u].present;
     }
     if (first < first_maybe_free) first_maybe_free = first;
