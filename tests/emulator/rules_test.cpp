@@ -539,18 +539,18 @@ void try_tcs(uint32_t leaf) {
     }
 }
 
-// The vDSO's AEP is what it is: an ENCLU of the program's own, which is told by a signal.
+// The vDSO's AEP is what it is: an ENCLU of the program's own, whose #GP is the kernel's SIGSEGV.
 sigjmp_buf after_signal;
 void jump(int) {
     siglongjmp(after_signal, 1);
 }
 
-class IllegalInstructionHandler : public testing::Environment {
+class ProtectionHandler : public testing::Environment {
  public:
-    void SetUp() override { ::signal(SIGILL, jump); }
+    void SetUp() override { ::signal(SIGSEGV, jump); }
 };
 [[maybe_unused]] const auto* const handler =
-    testing::AddGlobalTestEnvironment(new IllegalInstructionHandler);
+    testing::AddGlobalTestEnvironment(new ProtectionHandler);
 
 void try_aep(uint32_t leaf) {
     TestEnclave e;
