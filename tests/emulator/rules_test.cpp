@@ -3,7 +3,6 @@
 // row is without one.
 #include <gtest/gtest.h>
 #include <setjmp.h>
-#include <signal.h>
 #include <sys/mman.h>
 
 #include <cstdio>
@@ -12,6 +11,7 @@
 #include <set>
 #include <string>
 
+#include "tests/emulator/after_segv.hpp"
 #include "tests/emulator/test_enclave.hpp"
 #include "tests/emulator/waiter.hpp"
 
@@ -540,22 +540,10 @@ void try_tcs(uint32_t leaf) {
 }
 
 // The vDSO's AEP is what it is: an ENCLU of the program's own, whose #GP is the kernel's SIGSEGV.
-sigjmp_buf after_signal;
-void jump(int) {
-    siglongjmp(after_signal, 1);
-}
-
-class ProtectionHandler : public testing::Environment {
- public:
-    void SetUp() override { ::signal(SIGSEGV, jump); }
-};
-[[maybe_unused]] const auto* const handler =
-    testing::AddGlobalTestEnvironment(new ProtectionHandler);
-
 void try_aep(uint32_t leaf) {
     TestEnclave e;
     expect_decided_by(leaf, "AEP not canonical", [&] {
-        if (sigsetjmp(after_signal, 1) != 0) return;
+        if (sigsetjmp(after_segv, 1) != 0) return;
         asm volatile(".byte 0x0f, 0x01, 0xd7"
                      :
                      : "a"(leaf), "b"(e.tcs()), "c"(uint64_t{1} << 47)
