@@ -12,7 +12,7 @@ bool request_is_not_acceptable(LeafRun& run) {
         return (flags & (SGX_SECINFO_PR | SGX_SECINFO_PENDING)) == 0 || modified;
     }
     const bool is_retyped = type == SGX_SECINFO_TCS || type == SGX_SECINFO_TRIM;
-    return !is_retyped || (flags & SGX_SECINFO_PENDING) || !modified;
+    return !is_retyped || (flags & (SGX_SECINFO_PR | SGX_SECINFO_PENDING)) || !modified;
 }
 
 // PR is not compared: an EMODPR that changed nothing is accepted like one that did.
@@ -26,14 +26,16 @@ bool page_differs_from_request(LeafRun& run) {
            uint64_t{entry.type} << SGX_SECINFO_PT_SHIFT != (flags & SGX_SECINFO_PT_MASK);
 }
 
-// A page becomes a thread's entry point: it must hold a well-formed, idle TCS.
+// A page becomes a thread's entry point: it must hold a well-formed, idle TCS. The SDM also wants
+// CSSA below NSSA, which a page of zeroes fails; but Intel's memory manager tests on hardware that
+// one is accepted. (EENTER refuses it in any case.)
 bool tcs_is_not_acceptable(LeafRun& run) {
     if (run.entry(run.operands.rcx).type != SGX_PT_TCS) return false;
     const sgx_tcs& tcs = *run.enclave.at<sgx_tcs>(run.operands.rcx);
     for (const uint8_t byte : tcs.reserved) {
         if (byte != 0) return true;
     }
-    return tcs.flags != 0 || tcs.cssa >= tcs.nssa || tcs.aep != 0 || tcs.state != 0;
+    return tcs.flags != 0 || tcs.cssa > tcs.nssa || tcs.aep != 0 || tcs.state != 0;
 }
 
 void eaccept(LeafRun& run) {
