@@ -117,11 +117,14 @@ bool stops_syscalls();
 // A row of the table of rules that ENCLU leaves keep (emulator/leaves/rules.cpp), and how often it
 // has decided in this process. condition is nullptr past the last row.
 struct RuleRecord {
-    uint32_t leaf = 0;  // SGX_ENCLU_*
+    uint32_t leaf = 0;  // SGX_ENCLU_*, or an ioctl
     const char* condition = nullptr;
     uint64_t decided = 0;
 };
 RuleRecord rule_record(size_t index);
+// The same for the ioctls that change an initialised enclave, EMODPR and EMODT among them
+// (emulator/edmm_rules.cpp); `leaf` is SGX_IOC_ENCLAVE_*.
+RuleRecord driver_rule_record(size_t index);
 
 // --- A hostile operating system, for tests
 // ---------------------------------------------------------
