@@ -63,7 +63,8 @@ inline bool permits(const EpcmEntry& entry, Access access) {
 }
 
 // --- The effects of ENCLS leaves on one entry ----------------------------------------------------
-// Their conditions are in edmm_rules.cpp. EADD, EAUG: the caller has made sure that it is not valid.
+// Their conditions are in edmm_rules.cpp. EADD, EAUG: the caller has made sure that it is not
+// valid.
 
 void encls_add(EpcmEntry& entry, uint64_t secinfo_flags);
 void encls_aug(EpcmEntry& entry);
