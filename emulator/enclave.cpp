@@ -40,6 +40,7 @@ bool EncluSites::insert(uintptr_t address) {
     if (contains(address)) return true;
     for (size_t i = 0; i < capacity; ++i) {
         if (slot_[i].load(std::memory_order_relaxed) != 0) continue;
+        state_[i].store(hlt, std::memory_order_relaxed);
         slot_[i].store(address, std::memory_order_relaxed);
         // Release: pairs with the acquire in for_each_in, which then sees the slot.
         if (i >= used_.load(std::memory_order_relaxed)) {
@@ -48,6 +49,21 @@ bool EncluSites::insert(uintptr_t address) {
         return true;
     }
     return false;
+}
+
+bool EncluSites::may_jump(uintptr_t address) const {
+    for (size_t i = 0; i < capacity; ++i) {
+        if (slot_[i].load(std::memory_order_relaxed) != address) continue;
+        return state_[i].load(std::memory_order_relaxed) == hlt;
+    }
+    return false;
+}
+
+void EncluSites::set_state(uintptr_t address, State state) {
+    for (size_t i = 0; i < capacity; ++i) {
+        if (slot_[i].load(std::memory_order_relaxed) != address) continue;
+        state_[i].store(state, std::memory_order_relaxed);
+    }
 }
 
 void EncluSites::forget(uintptr_t begin, uintptr_t end) {

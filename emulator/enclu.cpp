@@ -5,6 +5,8 @@
 
 #include "emulator/context.hpp"
 #include "emulator/dispositions.hpp"
+#include "emulator/fast/fast.hpp"
+#include "emulator/fast/patch.hpp"
 #include "emulator/leaves/leaf.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/paging.hpp"
@@ -19,14 +21,13 @@ uint64_t reg(const ucontext_t& context, int index) {
     return static_cast<uint64_t>(context.uc_mcontext.gregs[index]);
 }
 
-// The two bytes after the first, which no rewriting changes.
-bool has_enclu_tail(Enclave& enclave, uint64_t rip) {
-    return *enclave.bytes(rip + 1) == 0x01 && *enclave.bytes(rip + 2) == 0xd7;
+bool is_enclu(Enclave& enclave, uint64_t rip) {
+    return *enclave.bytes(rip) == enclu_first_byte && *enclave.bytes(rip + 1) == 0x01 &&
+           *enclave.bytes(rip + 2) == 0xd7;
 }
 
-// One byte, so that a thread executing here sees the old instruction or the new one.
+// One byte, so that a thread executing here sees the old instruction or the new one. Under the lock.
 void rewrite_site(Enclave& enclave, uint64_t rip) {
-    const Guard guard(enclave.lock);
     if (!permits(enclave.entry(rip), PROT_EXEC)) return;
     // A page that the enclave may write is left alone: it would find bytes it never wrote.
     if (permits(enclave.entry(rip), PROT_WRITE)) return;
@@ -54,9 +55,7 @@ void finish(ucontext_t& context, const LeafResult& result) {
     gregs[REG_RIP] += static_cast<greg_t>(enclu_length);
     if (result.kind == LeafResult::Kind::silent) return;
     gregs[REG_RAX] = static_cast<greg_t>(result.rax);
-    uint64_t flags = reg(context, REG_EFL) & ~rflags_arithmetic;
-    if (result.rax != SGX_SUCCESS) flags |= rflags_zf;
-    gregs[REG_EFL] = static_cast<greg_t>(flags);
+    gregs[REG_EFL] = static_cast<greg_t>(flags_after_leaf(reg(context, REG_EFL), result.rax));
 }
 
 // The host's page tables are brought in line while the lock is held; should that fail (the
@@ -71,39 +70,48 @@ LeafResult run_leaf(Enclave& enclave, const LeafEntry& leaf, const LeafOperands&
     return result;
 }
 
-}  // namespace
-
-namespace {
-
-// The bytes of the instruction at RIP, which another thread's needs may have driven out of the EPC
-// since it trapped; nullopt: they cannot be had.
-std::optional<uint8_t> first_byte_of_enclu(Enclave& enclave, uint64_t rip) {
-    const Guard guard(enclave.lock);
-    const HoldPages hold(enclave);
+// The page of the instruction at RIP, which another thread's needs may have driven out of the EPC
+// since it trapped. False: it cannot be had. Under the lock.
+bool fetch_instruction(Enclave& enclave, uint64_t rip) {
     for (const uint64_t address : {rip, rip + enclu_length - 1}) {
-        if (!enclave.entry(address).exists()) return std::nullopt;
-        if (!fetch_page(enclave, address & ~(page_size - 1))) return std::nullopt;
+        if (!enclave.entry(address).exists()) return false;
+        if (!fetch_page(enclave, address & ~(page_size - 1))) return false;
         enclave.hold(address & ~(page_size - 1));
     }
-    if (!has_enclu_tail(enclave, rip)) return std::nullopt;
-    return *enclave.bytes(rip);
+    return true;
 }
 
 }  // namespace
 
+// Between this thread's trap and now another one may have rewritten the site, or given it back its
+// bytes: ENCLU's own are always #UD on the host.
 bool trapped_on_enclu(Thread& thread, const ucontext_t& context, uint8_t vector) {
     Enclave& enclave = *thread.enclave;
     const uint64_t rip = reg(context, REG_RIP);
     if (!enclave.contains(rip) || !enclave.contains(rip + enclu_length - 1)) return false;
     if (vector != vector_gp && vector != vector_ud) return false;
-    const std::optional<uint8_t> first = first_byte_of_enclu(enclave, rip);
-    if (!first) return false;
-    if (vector == vector_gp) return first == hlt_byte && enclave.sites.contains(rip);
-    // Between this thread's #UD and now another one may have rewritten the site.
-    if (first == hlt_byte && enclave.sites.contains(rip)) return true;
-    if (first != enclu_first_byte) return false;
+    const Guard guard(enclave.lock);
+    const HoldPages hold(enclave);
+    if (!fetch_instruction(enclave, rip)) return false;
+    if (enclave.sites.contains(rip)) {
+        if (enclave.sites.may_jump(rip) && fast_is_on()) make_jump(enclave, rip);
+        return true;
+    }
+    if (!is_enclu(enclave, rip)) return false;
     if (machine().config.rewrite_enclu) rewrite_site(enclave, rip);
     return true;
+}
+
+std::optional<LeafResult> execute_leaf(Enclave& enclave, uint32_t number,
+                                       const LeafOperands& operands) {
+    if (number >= std::size(leaves) || leaves[number].run == nullptr) return std::nullopt;
+    const LeafEntry& leaf = leaves[number];
+    if (leaf.needs_sgx2 && !machine().config.sgx2) return std::nullopt;
+    return run_leaf(enclave, leaf, operands);
+}
+
+uint64_t flags_after_leaf(uint64_t rflags, uint64_t rax) {
+    return (rflags & ~rflags_arithmetic) | (rax != SGX_SUCCESS ? rflags_zf : 0);
 }
 
 std::optional<Exception> execute_enclu_inside(Thread& thread, ucontext_t& context, Bases& bases) {
@@ -112,14 +120,12 @@ std::optional<Exception> execute_enclu_inside(Thread& thread, ucontext_t& contex
         eexit(thread, context, bases);
         return std::nullopt;
     }
-    if (number >= std::size(leaves) || leaves[number].run == nullptr) return general_protection();
-    const LeafEntry& leaf = leaves[number];
-    if (leaf.needs_sgx2 && !machine().config.sgx2) return general_protection();
     const LeafOperands operands{reg(context, REG_RBX), reg(context, REG_RCX),
                                 reg(context, REG_RDX)};
-    const LeafResult result = run_leaf(*thread.enclave, leaf, operands);
-    if (result.kind == LeafResult::Kind::fault) return result.exception;
-    finish(context, result);
+    const auto result = execute_leaf(*thread.enclave, number, operands);
+    if (!result) return general_protection();
+    if (result->kind == LeafResult::Kind::fault) return result->exception;
+    finish(context, *result);
     return std::nullopt;
 }
 

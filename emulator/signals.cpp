@@ -16,6 +16,7 @@
 #include "emulator/dispositions.hpp"
 #include "emulator/enclu.hpp"
 #include "emulator/entry.hpp"
+#include "emulator/fast/fast.hpp"
 #include "emulator/registry.hpp"
 #include "emulator/sgxemu.hpp"
 #include "emulator/transitions.hpp"
@@ -93,6 +94,13 @@ void raise_syscall_inside(siginfo_t& info, Thread& thread, ucontext_t& context, 
     raise_inside(SIGILL, info, thread, context, bases, Exception{vector_ud, 0, 0});
 }
 
+// The #DB after an ENCLU, wherever that led.
+void raise_step(int signal, siginfo_t& info, Thread& thread, ucontext_t& context, Bases& bases,
+                const Exception& exception) {
+    if (thread.inside == 0) return deliver_signal(signal, info, context, &thread);
+    raise_inside(signal, info, thread, context, bases, exception);
+}
+
 void on_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& context,
                      Bases& bases) {
     if (signal == SIGSYS) {
@@ -100,9 +108,15 @@ void on_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& co
         return;
     }
     const Exception exception = exception_of(context);
-    if (trapped_on_enclu(thread, context, exception.vector)) {
+    bool in_stub = false;
+    settle(thread, context, bases, in_stub);
+    // Stepping through a stub would never end if it began anew each time.
+    const bool stepped = in_stub && exception.vector == vector_db;
+    if (stepped || trapped_on_enclu(thread, context, exception.vector)) {
         if (const auto fault = execute_enclu_inside(thread, context, bases)) {
             raise_inside(signal, info, thread, context, bases, *fault);
+        } else if (stepped) {
+            raise_step(signal, info, thread, context, bases, exception);
         }
         return;
     }
@@ -149,8 +163,12 @@ void on_fault_outside(int signal, siginfo_t& info, Thread* thread, ucontext_t& c
 
 // The program's state at a signal that is none of the enclave's: an exit first, when it was inside.
 void leave_for_signal(Thread& thread, ucontext_t& context, Bases& bases) {
+    bool in_stub = false;
+    const bool settled = settle(thread, context, bases, in_stub);
     // EENTER is decided, and what it loads is not loaded yet.
-    if (!thread.enclave->contains(reg(context, REG_RIP))) complete_entry(thread, context, bases);
+    if (!settled && !thread.enclave->contains(reg(context, REG_RIP))) {
+        complete_entry(thread, context, bases);
+    }
     aex(thread, context, bases, std::nullopt);
 }
 
@@ -167,6 +185,11 @@ void defer(int signal, siginfo_t& info, ucontext_t& context, Thread& thread) {
 extern "C" void sgxemu_on_signal(int signal, siginfo_t* info, ucontext_t* context, Thread* thread,
                                  Bases* bases) {
     const int saved_errno = errno;
+    const bool waits = thread != nullptr && (thread->critical != 0 || is_busy(*thread));
+    if (thread != nullptr && thread->inside == Thread::leaving && !waits) {
+        settle_exit(*thread, *context, *bases);
+        release_enclave(*thread);
+    }
     const bool inside = thread != nullptr && thread->inside != 0;
     if (is_fault_signal(signal) && info->si_code > 0) {
         if (inside) {
@@ -174,7 +197,7 @@ extern "C" void sgxemu_on_signal(int signal, siginfo_t* info, ucontext_t* contex
         } else {
             on_fault_outside(signal, *info, thread, *context, *bases);
         }
-    } else if (thread != nullptr && thread->critical != 0) {
+    } else if (waits) {
         if (signal != interrupt_signal) defer(signal, *info, *context, *thread);
     } else {
         if (inside) leave_for_signal(*thread, *context, *bases);

@@ -8,6 +8,7 @@
 
 #include <new>
 
+#include "emulator/fast/fast.hpp"
 #include "emulator/host.hpp"
 #include "emulator/thread_slots.hpp"
 
@@ -53,6 +54,7 @@ Thread* take_slot(pid_t tid) {
         if (slot_state[i].compare_exchange_strong(state, SlotState::opening)) {
             if (!open_slot(begin + i * slot_size)) return nullptr;
             new (thread) Thread;
+            new (&fast_of(*thread)) FastThread;
             thread->tid.store(tid);
             slot_state[i].store(SlotState::open);
             size_t used = slots_used.load();
@@ -70,7 +72,7 @@ Thread* take_slot(pid_t tid) {
 bool set_signal_stack(Thread& thread) {
     stack_t stack{};
     stack.ss_sp = reinterpret_cast<uint8_t*>(&thread) + stack_offset;
-    stack.ss_size = slot_size - stack_offset;
+    stack.ss_size = signal_stack_size;
     return host::sigaltstack(&stack, &thread.program_stack) == 0;
 }
 
@@ -104,6 +106,7 @@ Thread* current_thread() {
     Thread* thread = take_slot(current_tid());
     if (thread == nullptr) return nullptr;
     thread->inside = 0;
+    fast_of(*thread).prepared = false;
     if (!set_signal_stack(*thread)) {
         thread->tid.store(0);
         return nullptr;
@@ -114,7 +117,7 @@ Thread* current_thread() {
 
 bool is_on_signal_stack(const Thread& thread, uint64_t rsp) {
     const uint64_t slot = reinterpret_cast<uint64_t>(&thread);
-    return rsp - (slot + stack_offset) < slot_size - stack_offset;
+    return rsp - (slot + stack_offset) < signal_stack_size;
 }
 
 SignalMask mask_inside() {

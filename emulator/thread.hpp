@@ -34,7 +34,10 @@ struct EnterState {
 
 // entry.S knows the offsets of the first three.
 struct Thread {
-    uint64_t inside = 0;  // 1 while the processor is in enclave mode on this thread
+    // 1 while the processor is in enclave mode on this thread; `leaving` after an EEXIT by the fast
+    // path, until the emulator has noticed (fast/fast.hpp).
+    uint64_t inside = 0;
+    static constexpr uint64_t leaving = 2;
     Bases host;           // the program's bases, saved at EENTER and ERESUME
     // While inside:
     Enclave* enclave = nullptr;  // holds a reference

@@ -1,4 +1,5 @@
 // EMODPE: the enclave extends a page's permissions.
+#include "emulator/fast/patch.hpp"
 #include "emulator/leaves/leaf.hpp"
 
 namespace sgxemu {
@@ -27,6 +28,8 @@ LeafResult emodpe(Enclave& enclave, const LeafOperands& operands) {
         return LeafResult::gp();
     }
     constexpr uint64_t permissions = SGX_SECINFO_R | SGX_SECINFO_W | SGX_SECINFO_X;
+    // A page that the enclave may write holds its own bytes (enclu.cpp).
+    if (secinfo.flags & SGX_SECINFO_W) restore_sites(enclave, page);
     entry.rwx = static_cast<uint8_t>(entry.rwx | (secinfo.flags & permissions));
     return LeafResult::silent();
 }

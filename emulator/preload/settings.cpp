@@ -33,6 +33,9 @@ const char* read_settings(MachineConfig& config) {
         if (std::strcmp(text, "1") != 0 && std::strcmp(text, "2") != 0) return "SGXEMU_SGX";
         config.sgx2 = *text == '2';
     }
+    if (const char* text = std::getenv("SGXEMU_ENTRY")) {
+        if (std::strcmp(text, "trap") != 0 && std::strcmp(text, "fast") != 0) return "SGXEMU_ENTRY";
+    }
     return nullptr;
 }
 
