@@ -60,6 +60,7 @@ int add_page(Enclave& enclave, uint64_t offset, uint64_t source, const sgx_secin
     entry.kernel_cap =
         static_cast<uint8_t>(is_tcs ? PROT_READ | PROT_WRITE : protection_of(entry.rwx));
     enclave.count_page(address, 1);
+    enclave.enqueue(address);
     enclave.measurement.add(offset, secinfo);
     if (measure) {
         for (size_t i = 0; i < page_size; i += measured_chunk) {

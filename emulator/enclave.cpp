@@ -120,6 +120,7 @@ uintptr_t Enclave::skip_holes(uintptr_t from, uintptr_t end) const {
 }
 
 void Enclave::remove_page(uintptr_t address) {
+    dequeue(address);
     EpcmEntry& e = entry(address);
     sites.forget(address, address + page_size);
     e = {};

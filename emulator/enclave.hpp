@@ -22,6 +22,7 @@
 #include "emulator/host.hpp"
 #include "emulator/lock.hpp"
 #include "emulator/measurement.hpp"
+#include "emulator/page_queue.hpp"
 #include "emulator/paged_out.hpp"
 #include "sgxdl/arch/sgx.h"
 
@@ -111,6 +112,13 @@ class Enclave {
     // Frees the memory behind a page, which then reads as zeros.
     void drop_memory(uintptr_t address);
     size_t page_count() const { return page_count_; }
+    // The page is in the EPC now, as its newest; it no longer is.
+    void enqueue(uintptr_t address) { queue_.push(entries_, number_of(address)); }
+    void dequeue(uintptr_t address) { queue_.remove(entries_, number_of(address)); }
+    // The page longest in the EPC; 0: there is none.
+    uintptr_t oldest_page() const {
+        return queue_.oldest() == no_page ? 0 : base_ + uintptr_t{queue_.oldest()} * page_size;
+    }
 
     // The operation that runs under the lock needs the page in the EPC until it ends: see
     // HoldPages.
@@ -144,12 +152,14 @@ class Enclave {
     bool held_by_mappings = false;
 
  private:
+    uint32_t number_of(uintptr_t address) const { return static_cast<uint32_t>(index_of(address)); }
     uintptr_t base_ = 0;
     size_t size_ = 0;
     uint8_t* alias_ = nullptr;
     EpcmEntry* entries_ = nullptr;
     uint16_t* block_count_ = nullptr;  // existing pages in each 2 MiB block
     size_t page_count_ = 0;
+    PageQueue queue_;
     static constexpr size_t max_held = 32;
     std::array<uintptr_t, max_held> held_{};
     size_t held_count_ = 0;

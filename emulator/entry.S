@@ -26,7 +26,8 @@
 #define ORDER_VECTOR 40
 #define ORDER_ERROR_CODE 48
 #define ORDER_ADDRESS 56
-#define ORDER_SIZE 64
+#define ORDER_SYSCALLS 64
+#define ORDER_SIZE 80
 
 /* struct SavedRegisters (entry.hpp) */
 #define SAVED_SIZE 96
@@ -35,6 +36,9 @@
 #define THREAD_INSIDE 0
 #define THREAD_HOST_FS 8
 #define THREAD_HOST_GS 16
+#define THREAD_SYSCALLS 24
+#define ALLOW 0
+#define BLOCK 1
 
     .text
 
@@ -105,6 +109,8 @@ sgxemu_enter_enclave:
     movq %rax, (%rbx)
     movq ORDER_FS(%r11), %rax
     movq ORDER_GS(%r11), %rcx
+    movq ORDER_SYSCALLS(%r11), %rdx
+    movb $BLOCK, (%rdx)
     movq ORDER_CSSA(%r11), %rdx
     movq %rbx, %rsp
     movq %r10, %rbx
@@ -256,6 +262,7 @@ sgxemu_signal_entry:
     jz 1f
     cmpq $0, THREAD_INSIDE(%rax)
     je 1f
+    movb $ALLOW, THREAD_SYSCALLS(%rax)
     movq THREAD_HOST_FS(%rax), %rcx
     wrfsbase %rcx
     movq THREAD_HOST_GS(%rax), %rcx
@@ -290,5 +297,8 @@ sgxemu_signal_return:
     syscall
     ud2
     .size sgxemu_signal_return, . - sgxemu_signal_return
+    .globl sgxemu_signal_return_end
+    .hidden sgxemu_signal_return_end
+sgxemu_signal_return_end:
 
     .section .note.GNU-stack, "", @progbits

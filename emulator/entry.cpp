@@ -80,6 +80,7 @@ extern "C" void sgxemu_prepare_entry(EntryOrder* order, uint64_t leaf, uint64_t 
     order->fs_base = state.bases.fs;
     order->gs_base = state.bases.gs;
     order->cssa = state.cssa;
+    order->syscalls = &thread->syscalls;
     // From here to the jump an interrupt finds all it needs in thread->entry.
     end_critical(*thread, mask_inside());
 }

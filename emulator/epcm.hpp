@@ -20,6 +20,9 @@ inline constexpr size_t page_size = SGX_ARCH_PAGE_SIZE;
 // What an instruction wants of a page, as PROT_* bits (one of PROT_READ, PROT_WRITE, PROT_EXEC).
 using Access = int;
 
+// No index of a page: 2^36 bytes of ELRANGE are 2^24 pages.
+inline constexpr uint32_t no_page = ~uint32_t{0};
+
 struct EpcmEntry {
     uint8_t valid = 0;
     uint8_t type = 0;  // SGX_PT_*
@@ -34,11 +37,13 @@ struct EpcmEntry {
     uint8_t written_out = 0;
     // TCS and SSA frame of a thread that is inside: an asynchronous exit writes there.
     uint8_t pinned = 0;
+    // Neighbours in the enclave's queue of pages in the EPC (page_queue.hpp), as page indices.
+    uint32_t older = no_page, newer = no_page;
 
     // The driver knows the page, wherever it is (an entry of its page_array).
     bool exists() const { return valid || written_out; }
 };
-static_assert(sizeof(EpcmEntry) == 10);
+static_assert(sizeof(EpcmEntry) == 20);
 
 // SECINFO permission bits as PROT_* bits.
 inline int protection_of(uint8_t rwx) {

@@ -27,6 +27,7 @@ bool augment(Enclave& enclave, uintptr_t page) {
     // The driver leaves permissions of added pages to the enclave.
     entry.kernel_cap = PROT_READ | PROT_WRITE | PROT_EXEC;
     enclave.count_page(page, 1);
+    enclave.enqueue(page);
     return true;
 }
 

@@ -34,8 +34,6 @@ class PagedOut {
     // Pages of version array that the driver set aside, 512 slots each.
     size_t va_pages() const { return va_pages_; }
     void add_va_page() { ++va_pages_; }
-    // Where the reclaimer looks next.
-    size_t hand = 0;
 
  private:
     size_t pages_ = 0;

@@ -1,6 +1,8 @@
 // The reclaimer: which pages leave, and what the host's page tables say meanwhile.
 #include "emulator/paging.hpp"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <new>
@@ -32,23 +34,20 @@ bool may_leave(const Enclave& enclave, const EpcmEntry& entry, uintptr_t page) {
     return entry.valid && !entry.tcs_busy && !entry.pinned && !enclave.is_held(page);
 }
 
-// Up to pages_per_scan pages from the enclave's hand on. Under both locks.
+// Up to pages_per_scan of the oldest pages. One that cannot leave becomes the newest, as in the
+// driver.
 std::vector<uintptr_t> choose(Enclave& enclave) {
     std::vector<uintptr_t> chosen;
-    const uintptr_t end = enclave.base() + enclave.size();
-    const uintptr_t start = enclave.base() + enclave.paged_out.hand * page_size;
-    for (const auto& [from, to] : {std::pair(start, end), std::pair(enclave.base(), start)}) {
-        uintptr_t page = enclave.skip_holes(from, to);
-        for (; page < to; page = enclave.skip_holes(page + page_size, to)) {
-            if (!may_leave(enclave, enclave.entry(page), page)) continue;
-            chosen.push_back(page);
-            if (chosen.size() == pages_per_scan) {
-                enclave.paged_out.hand =
-                    (enclave.index_of(page) + 1) % (enclave.size() / page_size);
-                return chosen;
-            }
-        }
+    const size_t in_epc = enclave.page_count() - enclave.paged_out.count();
+    for (size_t i = 0; i < in_epc && chosen.size() < pages_per_scan; ++i) {
+        const uintptr_t page = enclave.oldest_page();
+        if (page == 0) break;
+        enclave.dequeue(page);
+        enclave.enqueue(page);
+        if (may_leave(enclave, enclave.entry(page), page)) chosen.push_back(page);
     }
+    // Neighbours together: fewer changes of the host's page tables.
+    std::sort(chosen.begin(), chosen.end());
     return chosen;
 }
 
@@ -73,6 +72,7 @@ size_t write_out(Enclave& enclave) {
     for (const uintptr_t page : pages) {
         EpcmEntry& entry = enclave.entry(page);
         encls_ewb(enclave, page);
+        enclave.dequeue(page);
         entry.valid = 0;
         entry.written_out = 1;
         enclave.paged_out.count(1);
@@ -83,20 +83,28 @@ size_t write_out(Enclave& enclave) {
     return pages.size();
 }
 
-// One round over the enclaves until some pages have left. An enclave that is busy is passed over.
-bool reclaim(Enclave* locked) {
+enum class Reclaimed { some, none, none_but_one_was_busy };
+
+// One round over the enclaves until some pages have left. The lock of another enclave is only
+// tried: its holder may be waiting for ours.
+Reclaimed reclaim(Enclave* locked) {
     const Guard guard(reclaim_lock);
+    Reclaimed result = Reclaimed::none;
     for (size_t i = 0; i < reclaimable.size(); ++i) {
         next_enclave = (next_enclave + 1) % reclaimable.size();
         Enclave& enclave = *reclaimable[next_enclave];
         if (&enclave == locked) {
-            if (write_out(enclave) != 0) return true;
+            if (write_out(enclave) != 0) return Reclaimed::some;
             continue;
         }
         const TryGuard enclave_guard(enclave.lock);
-        if (enclave_guard && write_out(enclave) != 0) return true;
+        if (!enclave_guard) {
+            result = Reclaimed::none_but_one_was_busy;
+        } else if (write_out(enclave) != 0) {
+            return Reclaimed::some;
+        }
     }
-    return false;
+    return result;
 }
 
 }  // namespace
@@ -117,8 +125,16 @@ void forget_reclaimer_in_child() {
 }
 
 bool take_epc_page(Enclave* enclave) {
-    while (!machine().take_free_epc_page()) {
-        if (!machine().config.reclaim || !reclaim(enclave)) return false;
+    // The holder of a busy enclave's lock makes room for itself, or waits as we do: not for ever.
+    constexpr int patience = 10'000;
+    for (int waited = 0; !machine().take_free_epc_page();) {
+        if (!machine().config.reclaim) return false;
+        const Reclaimed reclaimed = reclaim(enclave);
+        if (reclaimed == Reclaimed::none || waited == patience) return false;
+        if (reclaimed == Reclaimed::none_but_one_was_busy) {
+            ++waited;
+            ::sched_yield();
+        }
     }
     return true;
 }
@@ -142,6 +158,7 @@ bool fetch_page(Enclave& enclave, uintptr_t address) {
         return false;
     }
     entry.written_out = 0;
+    enclave.enqueue(address);
     enclave.paged_out.count(-1);
     enclave.paged_out.drop_content(enclave.index_of(address));
     counters->brought_back.fetch_add(1, std::memory_order_relaxed);

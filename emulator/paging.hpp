@@ -2,7 +2,7 @@
 //
 // SDM volume 3D, 38.3 (EWB, ELDU), 37.12 (PCMD), 37.20 (version array); the reclaimer is the
 // driver's (sgx_reclaim_pages in arch/x86/kernel/cpu/sgx/main.c): 16 pages at a time, oldest first.
-// It has no accessed bit to look at, so "oldest" is the order of addresses, enclave by enclave.
+// There is no accessed bit to look at: the oldest of each enclave in turn leave, in use or not.
 // SECS and version array pages stay.
 #pragma once
 

@@ -117,6 +117,10 @@ struct BackingPage {
 };
 BackingPage backing_page(int fd, const void* address);
 
+// True when a system call by enclave code is #UD, as it should be; false: this kernel lacks Syscall
+// User Dispatch, and it is carried out. Known once a thread has entered.
+bool stops_syscalls();
+
 // MRENCLAVE of an initialised enclave. Returns 0, or -ENOENT before EINIT.
 int measurement(int fd, uint8_t mrenclave[32]);
 

@@ -20,6 +20,7 @@
 #include "emulator/registry.hpp"
 #include "emulator/sgxemu.hpp"
 #include "emulator/transitions.hpp"
+#include "emulator/user_dispatch.hpp"
 #include "emulator/usercopy.hpp"
 
 namespace sgxemu {
@@ -204,6 +205,10 @@ extern "C" void sgxemu_on_signal(int signal, siginfo_t* info, ucontext_t* contex
         if (signal != interrupt_signal) deliver_signal(signal, *info, *context, thread);
     }
     errno = saved_errno;
+    if (thread != nullptr && thread->inside != 0 &&
+        thread->enclave->contains(reg(*context, REG_RIP))) {
+        thread->syscalls = syscalls_blocked;
+    }
 }
 
 int interrupt(pid_t tid) {

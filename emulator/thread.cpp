@@ -3,6 +3,7 @@
 
 #include <pthread.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -11,6 +12,7 @@
 #include "emulator/fast/fast.hpp"
 #include "emulator/host.hpp"
 #include "emulator/thread_slots.hpp"
+#include "emulator/user_dispatch.hpp"
 
 namespace sgxemu {
 
@@ -82,6 +84,8 @@ struct ThreadHolder {
     ~ThreadHolder() {
         if (thread == nullptr) return;
         host::sigaltstack(&thread->program_stack, nullptr);
+        // The slot may become another thread's.
+        ::prctl(PR_SET_SYSCALL_USER_DISPATCH, PR_SYS_DISPATCH_OFF, 0, 0, 0);
         thread->tid.store(0);
     }
 };
@@ -90,7 +94,9 @@ thread_local ThreadHolder holder;
 
 // After fork the record is the child's, with the parent's thread id.
 void adopt_in_child() {
-    if (holder.thread != nullptr) holder.thread->tid.store(current_tid());
+    if (holder.thread == nullptr) return;
+    holder.thread->tid.store(current_tid());
+    watch_syscalls(*holder.thread);
 }
 
 }  // namespace
@@ -111,6 +117,7 @@ Thread* current_thread() {
         thread->tid.store(0);
         return nullptr;
     }
+    watch_syscalls(*thread);
     holder.thread = thread;
     return thread;
 }

@@ -32,13 +32,16 @@ struct EnterState {
     uint64_t cssa = 0;  // to RAX
 };
 
-// entry.S knows the offsets of the first three.
+// entry.S knows the offsets of the first four.
 struct Thread {
     // 1 while the processor is in enclave mode on this thread; `leaving` after an EEXIT by the fast
     // path, until the emulator has noticed (fast/fast.hpp).
     uint64_t inside = 0;
     static constexpr uint64_t leaving = 2;
     Bases host;           // the program's bases, saved at EENTER and ERESUME
+    // The kernel reads it at each system call (user_dispatch.hpp). It says block when the thread
+    // goes on inside; entry.S sets it to allow first thing in a handler.
+    uint8_t syscalls = 0;
     // While inside:
     Enclave* enclave = nullptr;  // holds a reference
     uint64_t tcs = 0;
@@ -55,6 +58,7 @@ struct Thread {
     stack_t program_stack{};    // the alternate stack that the program believes in
 };
 static_assert(offsetof(Thread, inside) == 0 && offsetof(Thread, host) == 8);
+static_assert(offsetof(Thread, syscalls) == 24);
 
 // The calling thread's record, if it has one.
 Thread* known_thread();

@@ -34,6 +34,7 @@ struct Options {
     std::string epc_size;
     int sgx = 2;
     bool count = false;
+    std::string library;
     std::vector<std::string> program;
 };
 
@@ -134,7 +135,8 @@ int run_and_count(const std::string& path, const std::vector<std::string>& argum
 }
 
 void run(const Options& options) {
-    const std::string library = find_library();
+    const std::string library =
+        options.library.empty() ? find_library() : fs::canonical(options.library).string();
     const std::string path = find_program(options.program.front());
     require_dynamic(path);
     add_to_preload(library);
@@ -170,6 +172,8 @@ void add_emulate(CLI::App& app) {
         ->check(CLI::IsMember({1, 2}));
     verb->add_flag("--count", options->count,
                    "At the end says on standard error how many EPC pages were written out");
+    verb->add_option("--library", options->library, "The emulator's preload library, if another")
+        ->check(CLI::ExistingFile);
     verb->add_option("PROGRAM", options->program, "The program and its arguments, after --")
         ->required()
         ->type_name("");
