@@ -23,7 +23,7 @@ uint64_t next_id() {
 }
 
 void* map_records(size_t size) {
-    void* p = host::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+    void* p = host::mmap(host::far_away(size), size, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? nullptr : p;
 }
@@ -91,8 +91,8 @@ Enclave::~Enclave() {
 
 int Enclave::make_pages(uintptr_t base, size_t size) {
     if (::ftruncate(epc_fd, static_cast<off_t>(size)) != 0) return -errno;
-    void* alias =
-        host::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, epc_fd, 0);
+    void* alias = host::mmap(host::far_away(size), size, PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_NORESERVE, epc_fd, 0);
     if (alias == MAP_FAILED) return -errno;
     // A forked child has no enclave: neither mapping is inherited.
     ::madvise(alias, size, MADV_DONTFORK);

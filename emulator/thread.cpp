@@ -29,7 +29,7 @@ pid_t current_tid() {
 uintptr_t reserve_slots() {
     uintptr_t begin = slots_begin.load(std::memory_order_acquire);
     if (begin != 0) return begin;
-    void* p = host::mmap(nullptr, slot_size * slot_count, PROT_NONE,
+    void* p = host::mmap(host::far_away(slot_size * slot_count), slot_size * slot_count, PROT_NONE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return 0;
     const auto made = reinterpret_cast<uintptr_t>(p);

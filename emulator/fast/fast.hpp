@@ -1,10 +1,11 @@
 // ENCLU without a trap.
 //
-// An ENCLU that has been executed twice is, in the EPC (not in what was measured), a jump: E9, whose
-// four bytes of displacement are the other two of the instruction, free to choose, and the two that
-// follow, which stay what they are. So it leads to one of 65,536 addresses, and a stub is mapped
-// there. It stays HLT where that cannot be: the five bytes cross a page, the page is writable, the
-// addresses are taken or in ELRANGE, the kernel lacks modify_ldt or membarrier's SYNC_CORE.
+// An ENCLU that has been executed twice is, in the EPC (not in what was measured), a jump: E9,
+// whose four bytes of displacement are the other two of the instruction, free to choose, and the
+// two that follow, which stay what they are. So it leads to one of 65,536 addresses, and a stub is
+// mapped there. It stays HLT where that cannot be: the five bytes cross a page, the page is
+// writable, the addresses are taken or in ELRANGE, the kernel lacks modify_ldt or membarrier's
+// SYNC_CORE.
 //
 // In the stub: EEXIT to the emulator's own entry function, where the program's signals are all the
 // emulator's (the preload form; elsewhere the signal mask has to change, which the trap does);
@@ -13,8 +14,8 @@
 //
 // Signals: in a stub they find the state put back to the ENCLU, or completed (settle()); while a
 // leaf runs they wait. A thread is `leaving` from its EEXIT to the first of: its entry function, a
-// signal handler. Until then its TCS is busy, which no one can tell: that the thread is out is known
-// only after that.
+// signal handler. Until then its TCS is busy, which no one can tell: that the thread is out is
+// known only after that.
 #pragma once
 
 #include <ucontext.h>
@@ -24,6 +25,7 @@
 
 #include "emulator/fast/offsets.h"
 #include "emulator/thread.hpp"
+#include "emulator/user_dispatch.hpp"
 
 namespace sgxemu {
 
@@ -58,7 +60,10 @@ static_assert(FAST + offsetof(FastThread, exit_allowed) == FAST_EXIT_ALLOWED);
 static_assert(FAST + offsetof(FastThread, flags) == FAST_FLAGS);
 static_assert(FAST + offsetof(FastThread, busy) == FAST_BUSY);
 static_assert(FAST + offsetof(FastThread, xfrm) == FAST_XFRM);
-static_assert(offsetof(Thread, inside) == THREAD_INSIDE && offsetof(Thread, host) == THREAD_HOST_FS);
+static_assert(offsetof(Thread, inside) == THREAD_INSIDE &&
+              offsetof(Thread, host) == THREAD_HOST_FS);
+static_assert(offsetof(Thread, syscalls) == THREAD_SYSCALLS);
+static_assert(syscalls_allowed == SYSCALLS_ALLOWED && syscalls_blocked == SYSCALLS_BLOCKED);
 static_assert(sizeof(Thread) <= FAST && sizeof(FastThread) <= 4096 - FAST);
 
 inline FastThread& fast_of(Thread& thread) {

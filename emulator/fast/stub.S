@@ -123,6 +123,7 @@ sgxemu_stub:
     wrfsbase %rax
     movq THREAD_HOST_GS(%rcx), %rax
     wrgsbase %rax
+    movb $SYSCALLS_ALLOWED, THREAD_SYSCALLS(%rcx)
     movq FAST_FLAGS(%rcx), %rax
     FLAGS_FROM_AX
     movl $EEXIT, %eax
@@ -209,6 +210,7 @@ sgxemu_fast_leaf_entry:
     rdgsbase %rax
     pushq %rax
     movq %rcx, %rbx
+    movb $SYSCALLS_ALLOWED, THREAD_SYSCALLS(%rbx)
     movq THREAD_HOST_FS(%rbx), %rax
     wrfsbase %rax
     movq THREAD_HOST_GS(%rbx), %rax
@@ -239,6 +241,7 @@ sgxemu_fast_leaf_entry:
     movl FAST_XFRM(%rbx), %eax
     movl FAST_XFRM + 4(%rbx), %edx
     xrstor64 (%rsp)
+    movb $SYSCALLS_BLOCKED, THREAD_SYSCALLS(%rbx)
     movq %r12, %rsp
     movq %rbx, %rax
     popq %rcx
