@@ -74,7 +74,7 @@ class EncluSites {
     static constexpr size_t capacity = 64;
     std::array<std::atomic<uintptr_t>, capacity> slot_{};  // 0: free
     std::array<std::atomic<State>, capacity> state_{};
-    std::atomic<size_t> used_{0};                          // one past the last slot in use
+    std::atomic<size_t> used_{0};  // one past the last slot in use
 };
 
 class Enclave {

@@ -26,7 +26,8 @@ bool is_enclu(Enclave& enclave, uint64_t rip) {
            *enclave.bytes(rip + 2) == 0xd7;
 }
 
-// One byte, so that a thread executing here sees the old instruction or the new one. Under the lock.
+// One byte, so that a thread executing here sees the old instruction or the new one. Under the
+// lock.
 void rewrite_site(Enclave& enclave, uint64_t rip) {
     if (!permits(enclave.entry(rip), PROT_EXEC)) return;
     // A page that the enclave may write is left alone: it would find bytes it never wrote.

@@ -29,7 +29,7 @@ struct Machine {
     // Seals pages that EWB writes out; new at each reset.
     std::array<uint8_t, 16> paging_key{};
     std::atomic<bool> is_fast{false};  // fast_is_on()
-    bool usable = false;  // the host has what the emulator needs (FSGSBASE, XSAVE)
+    bool usable = false;               // the host has what the emulator needs (FSGSBASE, XSAVE)
 
     // Takes one free page of the EPC; false when it is full. Use paging.hpp's, which makes room.
     bool take_free_epc_page();

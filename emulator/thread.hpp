@@ -38,7 +38,7 @@ struct Thread {
     // path, until the emulator has noticed (fast/fast.hpp).
     uint64_t inside = 0;
     static constexpr uint64_t leaving = 2;
-    Bases host;           // the program's bases, saved at EENTER and ERESUME
+    Bases host;  // the program's bases, saved at EENTER and ERESUME
     // The kernel reads it at each system call (user_dispatch.hpp). It says block when the thread
     // goes on inside; entry.S sets it to allow first thing in a handler.
     uint8_t syscalls = 0;

@@ -66,10 +66,10 @@ void roll_back(const FastThread& fast, const EncluStubs::Found& at, ucontext_t& 
 void complete_leaf(const FastThread& fast, ucontext_t& context, Bases& bases) {
     const FastFrame& frame = *fast.frame;
     const std::pair<int, uint64_t> values[] = {
-        {REG_RAX, frame.rax}, {REG_RCX, frame.rcx}, {REG_RBX, frame.rbx},    {REG_RDX, frame.rdx},
-        {REG_RSI, frame.rsi}, {REG_RDI, frame.rdi}, {REG_RBP, frame.rbp},    {REG_R8, frame.r8},
-        {REG_R9, frame.r9},   {REG_R10, frame.r10}, {REG_R11, frame.r11},    {REG_R12, frame.r12},
-        {REG_R13, frame.r13}, {REG_R14, frame.r14}, {REG_R15, frame.r15},    {REG_RSP, fast.rsp},
+        {REG_RAX, frame.rax},    {REG_RCX, frame.rcx}, {REG_RBX, frame.rbx}, {REG_RDX, frame.rdx},
+        {REG_RSI, frame.rsi},    {REG_RDI, frame.rdi}, {REG_RBP, frame.rbp}, {REG_R8, frame.r8},
+        {REG_R9, frame.r9},      {REG_R10, frame.r10}, {REG_R11, frame.r11}, {REG_R12, frame.r12},
+        {REG_R13, frame.r13},    {REG_R14, frame.r14}, {REG_R15, frame.r15}, {REG_RSP, fast.rsp},
         {REG_EFL, frame.rflags},
     };
     for (const auto& [index, value] : values)

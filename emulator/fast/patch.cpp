@@ -47,9 +47,7 @@ void make_jump(Enclave& enclave, uint64_t site) {
 
 void restore_sites(Enclave& enclave, uint64_t page) {
     bool any = false;
-    const auto for_each = [&](auto f) {
-        enclave.sites.for_each_in(page, page + page_size, f);
-    };
+    const auto for_each = [&](auto f) { enclave.sites.for_each_in(page, page + page_size, f); };
     for_each([&](uintptr_t site) {
         put_first(enclave, site, hlt_byte);
         any = true;
