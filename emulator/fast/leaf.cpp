@@ -62,10 +62,11 @@ void sgxemu_fast_leaf(Thread* thread, FastFrame* frame, const uint8_t* xstate) {
 // entry.S, behind its ENCLU, on the host's FS and GS.
 void sgxemu_finish_exit() {
     Thread* thread = known_thread();
-    if (thread == nullptr || thread->inside != Thread::leaving) return;
+    if (thread == nullptr) return;
+    // Only then may it look: a handler completes the exit, too.
     thread->critical = 1;
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    release_enclave(*thread);
+    if (thread->inside == Thread::leaving) release_enclave(*thread);
     end_waiting(*thread);
 }
 
