@@ -51,10 +51,10 @@ bool EncluSites::insert(uintptr_t address) {
     return false;
 }
 
-bool EncluSites::may_jump(uintptr_t address) const {
+bool EncluSites::has_state(uintptr_t address, State state) const {
     for (size_t i = 0; i < capacity; ++i) {
         if (slot_[i].load(std::memory_order_relaxed) != address) continue;
-        return state_[i].load(std::memory_order_relaxed) == hlt;
+        return state_[i].load(std::memory_order_relaxed) == state;
     }
     return false;
 }

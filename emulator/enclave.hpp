@@ -38,10 +38,11 @@ struct Vma {
 // ENCLU is 0F 01 D7; an ENCLU that was executed once stands in the EPC as HLT 01 D7.
 // Executed again it becomes a jump, where that is possible (emulator/fast/fast.hpp).
 inline constexpr uint8_t enclu_first_byte = 0x0f, hlt_byte = 0xf4, jump_byte = 0xe9;
+inline constexpr uint16_t enclu_tail = 0xd701;
 inline void restore_enclu(uint8_t* site) {
-    site[1] = 0x01;
-    site[2] = 0xd7;
     site[0] = enclu_first_byte;
+    site[1] = enclu_tail & 0xff;
+    site[2] = enclu_tail >> 8;
 }
 
 // Addresses whose ENCLU was rewritten: an enclave has a handful. Written under the enclave's
@@ -52,7 +53,8 @@ class EncluSites {
     // False when the table is full; then the site simply goes on to trap as #UD.
     bool insert(uintptr_t address);
     // The site may become a jump. No longer, after one of the two below.
-    bool may_jump(uintptr_t address) const;
+    bool may_jump(uintptr_t address) const { return has_state(address, hlt); }
+    bool is_jump(uintptr_t address) const { return has_state(address, jump); }
     void has_jump(uintptr_t address) { set_state(address, jump); }
     void keep_hlt(uintptr_t address) { set_state(address, hlt_for_good); }
     // Forgets the sites in [begin, end).
@@ -69,6 +71,7 @@ class EncluSites {
 
  private:
     enum State : uint8_t { hlt, hlt_for_good, jump };
+    bool has_state(uintptr_t address, State state) const;
     void set_state(uintptr_t address, State state);
 
     static constexpr size_t capacity = 64;

@@ -25,6 +25,10 @@ void put_first(Enclave& enclave, uint64_t site, uint8_t byte) {
     std::atomic_ref<uint8_t>(*enclave.bytes(site)).store(byte, std::memory_order_release);
 }
 
+void put_tail(Enclave& enclave, uint64_t site, uint16_t tail) {
+    std::memcpy(enclave.bytes(site + 1), &tail, sizeof(tail));
+}
+
 uint16_t half_at(Enclave& enclave, uint64_t address) {
     uint16_t value = 0;
     std::memcpy(&value, enclave.bytes(address), sizeof(value));
@@ -39,21 +43,27 @@ void make_jump(Enclave& enclave, uint64_t site) {
     const uint64_t stub = enclave.stubs.make(enclave, site, half_at(enclave, site + enclu_length));
     if (stub == 0 || !serialise_all()) return enclave.sites.keep_hlt(site);
     const auto displacement = static_cast<uint32_t>(stub - (site + jump_length));
-    const auto low = static_cast<uint16_t>(displacement);
-    std::memcpy(enclave.bytes(site + 1), &low, sizeof(low));
+    put_tail(enclave, site, static_cast<uint16_t>(displacement));
     enclave.sites.has_jump(site);
     if (serialise_all()) put_first(enclave, site, jump_byte);
 }
 
+// A site that is HLT needs but its first byte.
 void restore_sites(Enclave& enclave, uint64_t page) {
-    bool any = false;
+    bool any_jump = false;
     const auto for_each = [&](auto f) { enclave.sites.for_each_in(page, page + page_size, f); };
     for_each([&](uintptr_t site) {
+        if (!enclave.sites.is_jump(site)) return;
         put_first(enclave, site, hlt_byte);
-        any = true;
+        any_jump = true;
     });
-    if (!any || !serialise_all()) return;
-    for_each([&](uintptr_t site) { restore_enclu(enclave.bytes(site)); });
+    // If it fails they stay HLT, and known.
+    if (any_jump && !serialise_all()) return;
+    for_each([&](uintptr_t site) {
+        if (enclave.sites.is_jump(site)) put_tail(enclave, site, enclu_tail);
+    });
+    if (any_jump && !serialise_all()) return;
+    for_each([&](uintptr_t site) { put_first(enclave, site, enclu_first_byte); });
     enclave.sites.forget(page, page + page_size);
 }
 
