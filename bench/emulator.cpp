@@ -67,7 +67,7 @@ class Pages {
 
     void loop(uint64_t leaf, uint64_t secinfo, uint64_t first, size_t count) {
         Op op{.code = OpCode::enclu_loop, .a = leaf, .b = secinfo, .c = first, .d = count};
-        op.rax = source_;
+        op.registers[0] = source_;
         require(enclave_.enter(op).exited() && op.rax == SGX_SUCCESS, "an ENCLU");
     }
 

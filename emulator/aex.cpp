@@ -2,6 +2,7 @@
 //
 // SDM volume 3D, 36.3 (synthetic state), 36.4 (order), 37.9.1.1 (EXITINFO), 37.9.2 (EXINFO).
 #include "emulator/context.hpp"
+#include "emulator/hostile.hpp"
 #include "emulator/ssa.hpp"
 #include "emulator/transitions.hpp"
 #include "emulator/xstate.hpp"
@@ -35,7 +36,7 @@ void load_synthetic_registers(ucontext_t& context, const sgx_gprsgx& gpr, uint64
     synthetic.rip = aep;
     synthetic.rsp = gpr.ursp;
     synthetic.rbp = gpr.urbp;
-    synthetic.rflags = rflags & ~rflags_arithmetic;
+    synthetic.rflags = rflags & ~(rflags_arithmetic | rflags_tf);
     load_general_registers(context, synthetic);
 }
 
@@ -49,6 +50,8 @@ void aex(Thread& thread, ucontext_t& context, Bases& bases,
     const SsaFrame frame = ssa_frame(enclave, tcs, tcs.cssa);
     sgx_gprsgx& gpr = *enclave.at<sgx_gprsgx>(frame.gprsgx);
     save_general_registers(context, gpr);
+    // Single steps are the system's doing: the enclave's own flags have no TF.
+    if (is_stepping()) gpr.rflags &= ~rflags_tf;
     gpr.fsbase = bases.fs;
     gpr.gsbase = bases.gs;
     const bool has_exinfo = (enclave.secs.miscselect & SGX_MISC_EXINFO) != 0;

@@ -12,6 +12,7 @@ namespace sgxemu {
 
 inline constexpr uint64_t rflags_cf = 0x1, rflags_pf = 0x4, rflags_af = 0x10, rflags_zf = 0x40,
                           rflags_sf = 0x80, rflags_of = 0x800;
+inline constexpr uint64_t rflags_tf = 0x100;
 inline constexpr uint64_t rflags_arithmetic =
     rflags_cf | rflags_pf | rflags_af | rflags_zf | rflags_sf | rflags_of;
 

@@ -73,6 +73,9 @@ CpuidResult emulated_cpuid(uint32_t leaf, uint32_t subleaf) {
 
 bool add_cpuid_site(uint64_t address) {
     const size_t i = site_count.load(std::memory_order_relaxed);
+    for (size_t known = 0; known < i; ++known) {
+        if (sites[known].load(std::memory_order_relaxed) == address) return true;
+    }
     if (i == sites.size()) return false;
     sites[i].store(address, std::memory_order_relaxed);
     // Release: pairs with the acquire in execute_cpuid, which then sees the address.

@@ -13,6 +13,8 @@
 #include "emulator/context.hpp"
 #include "emulator/dispositions.hpp"
 #include "emulator/entry.hpp"
+#include "emulator/registry.hpp"
+#include "emulator/vma.hpp"
 
 namespace sgxemu {
 
@@ -34,10 +36,13 @@ struct Frame {
 static_assert(sizeof(Frame) == 8 + kernel_ucontext_size + kernel_siginfo_size);
 
 // A fault restarts and comes again, now with the default action; anything else is sent again.
-void let_default_happen(int signal, const siginfo_t& info) {
+bool restarts(int signal, const siginfo_t& info) {
+    return info.si_code > 0 && is_fault_signal(signal) && signal != SIGTRAP;
+}
+
+void let_default_happen(int signal, bool comes_again) {
     const KernelSigaction by_default{};
     kernel_sigaction(signal, &by_default, nullptr);
-    const bool comes_again = info.si_code > 0 && is_fault_signal(signal) && signal != SIGTRAP;
     if (!comes_again) ::syscall(SYS_tgkill, ::getpid(), ::syscall(SYS_gettid), signal);
 }
 
@@ -108,20 +113,79 @@ void push_frame(int signal, const siginfo_t& info, ucontext_t& context, const Th
     set_signal_mask_of(context, mask & ~unblockable());
 }
 
-}  // namespace
-
-void deliver_signal(int signal, siginfo_t& info, ucontext_t& context, const Thread* thread) {
+void deliver(int signal, siginfo_t& info, ucontext_t& context, const Thread* thread,
+             bool comes_again) {
     const KernelSigaction action = take_action_for_delivery(signal);
     const auto handler = reinterpret_cast<__sighandler_t>(action.handler);
     const bool is_fault = is_fault_signal(signal) && info.si_code > 0;
     if (handler == SIG_IGN && !is_fault) return;
     // The kernel does not let a fault be ignored.
-    if (handler == SIG_DFL || handler == SIG_IGN) return let_default_happen(signal, info);
+    if (handler == SIG_DFL || handler == SIG_IGN) return let_default_happen(signal, comes_again);
     // A thread that is new here may be on the program's stack: no frame is built over this one.
     const bool on_our_stack =
         thread != nullptr && is_on_signal_stack(*thread, reinterpret_cast<uint64_t>(&context));
     if (!has_all_signals() || !on_our_stack) return call_handler(signal, info, context, action);
     push_frame(signal, info, context, *thread, action);
+}
+
+void make_info(siginfo_t& info, int signal, int code, uint64_t address) {
+    info = {};
+    info.si_signo = signal;
+    info.si_code = code;
+    info.si_addr = reinterpret_cast<void*>(address);
+}
+
+// access_error and do_sigbus of arch/x86/mm/fault.c: what the EPCM denies is denied access; what
+// the mapping allows and the driver does not provide is its SIGBUS.
+void make_page_fault_info(siginfo_t& info, const Exception& e) {
+    if (e.error_code & SGX_PFEC_SGX) return make_info(info, SIGSEGV, SEGV_ACCERR, e.address);
+    const EnclaveRef enclave = find_by_address(e.address);
+    if (!enclave) {
+        // The host's own fault, unless it was an ENCLU that trapped (#UD, or #GP by HLT).
+        if (info.si_signo != SIGILL && info.si_code != SI_KERNEL) {
+            info.si_addr = reinterpret_cast<void*>(e.address);
+            return;
+        }
+        const int code = (e.error_code & SGX_PFEC_P) ? SEGV_ACCERR : SEGV_MAPERR;
+        return make_info(info, SIGSEGV, code, e.address);
+    }
+    const Guard guard(enclave->lock);
+    const Vma* vma = find_vma(*enclave, e.address);
+    if (vma == nullptr) return make_info(info, SIGSEGV, SEGV_MAPERR, e.address);
+    const int wanted = (e.error_code & SGX_PFEC_I)   ? PROT_EXEC
+                       : (e.error_code & SGX_PFEC_W) ? PROT_WRITE
+                                                     : PROT_READ;
+    if (!(vma->protection & wanted)) return make_info(info, SIGSEGV, SEGV_ACCERR, e.address);
+    make_info(info, SIGBUS, BUS_ADRERR, e.address);
+}
+
+}  // namespace
+
+void deliver_signal(int signal, siginfo_t& info, ucontext_t& context, const Thread* thread) {
+    deliver(signal, info, context, thread, restarts(signal, info));
+}
+
+// exc_invalid_op, exc_general_protection and their like in arch/x86/kernel/traps.c.
+void deliver_exception(const Exception& exception, int signal, siginfo_t& info, ucontext_t& context,
+                       const Thread* thread) {
+    auto& gregs = context.uc_mcontext.gregs;
+    gregs[REG_TRAPNO] = exception.vector;
+    gregs[REG_ERR] = static_cast<greg_t>(exception.error_code);
+    gregs[REG_CR2] = static_cast<greg_t>(exception.address);
+    const auto rip = static_cast<uint64_t>(gregs[REG_RIP]);
+    if (exception.vector == vector_ud) {
+        make_info(info, SIGILL, ILL_ILLOPN, rip);
+    } else if (exception.vector == vector_gp) {
+        make_info(info, SIGSEGV, SI_KERNEL, 0);
+    } else if (exception.vector == vector_pf) {
+        make_page_fault_info(info, exception);
+    } else if (signal == SIGFPE || (signal == SIGTRAP && info.si_code != SI_KERNEL)) {
+        // The host saw the place in the enclave.
+        info.si_addr = reinterpret_cast<void*>(rip);
+    }
+    // The trap that comes again is the host's.
+    const bool comes_again = info.si_signo == signal && restarts(signal, info);
+    deliver(info.si_signo, info, context, thread, comes_again);
 }
 
 }  // namespace sgxemu

@@ -8,9 +8,11 @@
 
 #include "emulator/driver.hpp"
 #include "emulator/ecreate.hpp"
+#include "emulator/hostile.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/paging.hpp"
 #include "emulator/sigstruct.hpp"
+#include "emulator/source_pages.hpp"
 #include "emulator/usercopy.hpp"
 #include "emulator/vma.hpp"
 
@@ -119,11 +121,18 @@ int ioctl_add_pages(Enclave& enclave, uint64_t argument) {
     if (!is_valid_secinfo(secinfo)) return -EINVAL;
     int error = 0;
     uint64_t done = 0;
-    {
+    const Misbehaviour misbehaviour = misbehaviour_of(Operation::add_pages);
+    if (misbehaviour == Misbehaviour::refuse) return -EFAULT;
+    if (misbehaviour == Misbehaviour::drop) {
+        done = arguments.length;
+    } else {
+        const size_t executable = executable_source(arguments.src, arguments.length);
         const Guard guard(enclave.lock);
         while (done < arguments.length && error == 0) {
-            error = add_page(enclave, arguments.offset + done, arguments.src + done, secinfo,
-                             (arguments.flags & SGX_PAGE_MEASURE) != 0);
+            error = done == executable
+                        ? -EACCES
+                        : add_page(enclave, arguments.offset + done, arguments.src + done, secinfo,
+                                   (arguments.flags & SGX_PAGE_MEASURE) != 0);
             if (error == 0) done += page_size;
         }
         const uintptr_t begin = enclave.base() + arguments.offset;

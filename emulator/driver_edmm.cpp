@@ -8,7 +8,9 @@
 #include <cerrno>
 
 #include "emulator/driver.hpp"
-#include "emulator/machine.hpp"
+#include "emulator/edmm_rules.hpp"
+#include "emulator/fault.hpp"
+#include "emulator/hostile.hpp"
 #include "emulator/paging.hpp"
 #include "emulator/usercopy.hpp"
 #include "emulator/vma.hpp"
@@ -17,16 +19,8 @@ namespace sgxemu {
 
 namespace {
 
-constexpr uint64_t secinfo_permissions = SGX_SECINFO_R | SGX_SECINFO_W | SGX_SECINFO_X;
-constexpr uint64_t page_type_mask = 0xff;
 // Pages changed under one hold of the lock, so that a fault elsewhere does not wait for long.
 constexpr uint64_t pages_per_hold = 64;
-
-// sgx_ioc_sgx2_ready.
-int sgx2_ready(const Enclave& enclave) {
-    if (!machine().config.sgx2) return -ENODEV;
-    return enclave.initialized ? 0 : -EINVAL;
-}
 
 // Calls step(address) for each page until one fails; protection follows in runs. Returns its error.
 template <class Step>
@@ -50,76 +44,86 @@ int for_each_page(Enclave& enclave, uint64_t offset, uint64_t length, uint64_t& 
     return error;
 }
 
-int restrict_page(Enclave& enclave, uintptr_t address, uint64_t permissions, uint64_t& result) {
-    EpcmEntry& entry = enclave.entry(address);
-    if (!fetch_page(enclave, address)) return -EFAULT;
-    if (entry.type != SGX_PT_REG) return -EINVAL;
-    const EnclsResult r = encls_modpr(entry, permissions);
-    if (r.outcome == Encls::error) result = r.error;
-    return r.outcome == Encls::done ? 0 : -EFAULT;
+// The page is taken away, with its content, and a fresh one waits in its place.
+int swap_page(Enclave& enclave, uintptr_t address) {
+    if (!fetch_page(enclave, address) || enclave.entry(address).tcs_busy) return 0;
+    if (!withdraw_access(enclave, address, address + page_size)) return 0;
+    enclave.remove_page(address);
+    static_cast<void>(add_fresh_page(enclave, address));
+    return 0;
 }
 
-int modify_page_type(Enclave& enclave, uintptr_t address, uint8_t type, uint64_t& result) {
-    EpcmEntry& entry = enclave.entry(address);
-    if (!fetch_page(enclave, address)) return -EFAULT;
-    const bool allowed =
-        entry.type == SGX_PT_REG || (entry.type == SGX_PT_TCS && type == SGX_PT_TRIM);
-    if (!allowed) return -EINVAL;
-    const uint8_t cap_before = entry.kernel_cap;
-    if (entry.type == SGX_PT_REG && type == SGX_PT_TCS) {
-        constexpr int read_write = PROT_READ | PROT_WRITE;
-        if (~entry.kernel_cap & read_write) return -EPERM;
-        entry.kernel_cap = read_write;
+// As the system does it, or as a hostile one pretends to.
+template <class Step>
+int carry_out(Operation operation, Enclave& enclave, uint64_t offset, uint64_t length,
+              uint64_t& count, Step step) {
+    const Misbehaviour misbehaviour = misbehaviour_of(operation);
+    if (misbehaviour == Misbehaviour::refuse) return -EFAULT;
+    if (misbehaviour == Misbehaviour::drop) {
+        count = length;
+        return 0;
     }
-    const EnclsResult r = encls_modt(entry, type);
-    if (r.outcome == Encls::done) return 0;
-    entry.kernel_cap = cap_before;
-    if (r.outcome == Encls::error) result = r.error;
-    return -EFAULT;
+    if (misbehaviour == Misbehaviour::delay) dawdle();
+    const int error = for_each_page(enclave, offset, length, count, step);
+    uint64_t ignored = 0;
+    if (misbehaviour == Misbehaviour::repeat) {
+        static_cast<void>(for_each_page(enclave, offset, length, ignored, step));
+    }
+    if (misbehaviour == Misbehaviour::swap) {
+        static_cast<void>(for_each_page(enclave, offset, length, ignored, [&](uintptr_t address) {
+            return swap_page(enclave, address);
+        }));
+    }
+    return error;
 }
 
-// Removal is allowed when the enclave accepted the trim. The driver finds out by an EMODPR that
-// changes nothing: #PF says accepted, SGX_PAGE_NOT_MODIFIABLE says not yet.
-int check_removable(Enclave& enclave, uintptr_t address) {
-    EpcmEntry& entry = enclave.entry(address);
-    if (!fetch_page(enclave, address)) return -EFAULT;
-    if (entry.type != SGX_PT_TRIM) return -EPERM;
-    return encls_modpr(entry, secinfo_permissions).outcome == Encls::page_fault ? 0 : -EPERM;
+// What the rules refuse of the page, else the leaf's effect.
+template <class Call, class Effect>
+int change_page(Call& call, uintptr_t address, uint64_t& result, Effect effect) {
+    call.page = address;
+    if (const auto* refusal = find_refusal(About::page, call)) {
+        result = refusal->sgx_error;
+        return refusal->error;
+    }
+    effect(call.enclave.entry(address));
+    return 0;
 }
 
 }  // namespace
 
 int ioctl_restrict_permissions(Enclave& enclave, uint64_t argument) {
-    if (const int error = sgx2_ready(enclave)) return error;
-    sgx_enclave_restrict_permissions p{};
-    if (!copy_from_program(&p, argument, sizeof(p))) return -EFAULT;
-    if (!is_valid_range(enclave, p.offset, p.length)) return -EINVAL;
-    if (p.permissions & ~secinfo_permissions) return -EINVAL;
-    if ((p.permissions & SGX_SECINFO_W) && !(p.permissions & SGX_SECINFO_R)) return -EINVAL;
-    if (p.result != 0 || p.count != 0) return -EINVAL;
+    RestrictCall call{enclave, argument};
+    if (const auto* refusal = find_refusal(About::call, call)) return refusal->error;
+    auto& p = call.argument;
     uint64_t count = 0, result = 0;
-    const int error = for_each_page(enclave, p.offset, p.length, count, [&](uintptr_t address) {
-        return restrict_page(enclave, address, p.permissions, result);
-    });
+    const int error = carry_out(
+        Operation::restrict_permissions, enclave, p.offset, p.length, count,
+        [&](uintptr_t address) {
+            return change_page(call, address, result,
+                               [&](EpcmEntry& entry) { encls_modpr(entry, p.permissions); });
+        });
     p.count = count;
     p.result = result;
     return copy_to_program(argument, &p, sizeof(p)) ? error : -EFAULT;
 }
 
 int ioctl_modify_types(Enclave& enclave, uint64_t argument) {
-    if (const int error = sgx2_ready(enclave)) return error;
-    sgx_enclave_modify_types p{};
-    if (!copy_from_program(&p, argument, sizeof(p))) return -EFAULT;
-    if (!is_valid_range(enclave, p.offset, p.length)) return -EINVAL;
-    if (p.page_type & ~page_type_mask) return -EINVAL;
-    if (p.result != 0 || p.count != 0) return -EINVAL;
+    RetypeCall call{enclave, argument};
+    if (const auto* refusal = find_refusal(About::call, call)) return refusal->error;
+    auto& p = call.argument;
     uint64_t count = 0, result = 0;
-    int error = -EINVAL;
-    const auto type = static_cast<uint8_t>(p.page_type);
-    if (type == SGX_PT_TCS || type == SGX_PT_TRIM) {
-        error = for_each_page(enclave, p.offset, p.length, count, [&](uintptr_t address) {
-            return modify_page_type(enclave, address, type, result);
-        });
+    int error = 0;
+    if (const auto* refusal = find_refusal(About::type, call)) {
+        error = refusal->error;
+    } else {
+        const auto type = static_cast<uint8_t>(p.page_type);
+        error = carry_out(Operation::modify_types, enclave, p.offset, p.length, count,
+                          [&](uintptr_t address) {
+                              return change_page(call, address, result, [&](EpcmEntry& entry) {
+                                  if (type == SGX_PT_TCS) entry.kernel_cap = PROT_READ | PROT_WRITE;
+                                  encls_modt(entry, type);
+                              });
+                          });
     }
     p.count = count;
     p.result = result;
@@ -127,18 +131,16 @@ int ioctl_modify_types(Enclave& enclave, uint64_t argument) {
 }
 
 int ioctl_remove_pages(Enclave& enclave, uint64_t argument) {
-    if (const int error = sgx2_ready(enclave)) return error;
-    sgx_enclave_remove_pages p{};
-    if (!copy_from_program(&p, argument, sizeof(p))) return -EFAULT;
-    if (!is_valid_range(enclave, p.offset, p.length)) return -EINVAL;
-    if (p.count != 0) return -EINVAL;
-    uint64_t count = 0;
-    const int error = for_each_page(enclave, p.offset, p.length, count, [&](uintptr_t address) {
-        const int refused = check_removable(enclave, address);
-        // A trimmed page has no access in the host's page tables: nothing to unmap.
-        if (refused == 0) enclave.remove_page(address);
-        return refused;
-    });
+    RemoveCall call{enclave, argument};
+    if (const auto* refusal = find_refusal(About::call, call)) return refusal->error;
+    auto& p = call.argument;
+    uint64_t count = 0, ignored = 0;
+    // A trimmed page has no access in the host's page tables: nothing to unmap.
+    const int error = carry_out(
+        Operation::remove_pages, enclave, p.offset, p.length, count, [&](uintptr_t address) {
+            return change_page(call, address, ignored,
+                               [&](EpcmEntry&) { enclave.remove_page(address); });
+        });
     p.count = count;
     return copy_to_program(argument, &p, sizeof(p)) ? error : -EFAULT;
 }

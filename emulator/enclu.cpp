@@ -7,6 +7,7 @@
 #include "emulator/dispositions.hpp"
 #include "emulator/fast/fast.hpp"
 #include "emulator/fast/patch.hpp"
+#include "emulator/hostile.hpp"
 #include "emulator/leaves/leaf.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/paging.hpp"
@@ -36,40 +37,18 @@ void rewrite_site(Enclave& enclave, uint64_t rip) {
     std::atomic_ref<uint8_t>(*enclave.bytes(rip)).store(hlt_byte, std::memory_order_release);
 }
 
-using Leaf = LeafResult (*)(Enclave&, const LeafOperands&);
-
 struct LeafEntry {
-    Leaf run;
-    bool needs_sgx2;
+    void (*effect)(LeafRun&);
+    bool has_code;      // RAX and ZF say how it went; otherwise no register changes
     bool changes_page;  // the page at RCX, whose protection then follows
 };
 
 // By leaf number; EENTER, ERESUME and EEXIT are transitions.
 constexpr LeafEntry leaves[] = {
-    {ereport, false, false}, {egetkey, false, false},   {nullptr, false, false},
-    {nullptr, false, false}, {nullptr, false, false},   {eaccept, true, true},
-    {emodpe, true, true},    {eacceptcopy, true, true},
+    {ereport, false, false}, {egetkey, true, false},  {nullptr, false, false},
+    {nullptr, false, false}, {nullptr, false, false}, {eaccept, true, true},
+    {emodpe, false, true},   {eacceptcopy, true, true},
 };
-
-void finish(ucontext_t& context, const LeafResult& result) {
-    auto& gregs = context.uc_mcontext.gregs;
-    gregs[REG_RIP] += static_cast<greg_t>(enclu_length);
-    if (result.kind == LeafResult::Kind::silent) return;
-    gregs[REG_RAX] = static_cast<greg_t>(result.rax);
-    gregs[REG_EFL] = static_cast<greg_t>(flags_after_leaf(reg(context, REG_EFL), result.rax));
-}
-
-// The host's page tables are brought in line while the lock is held; should that fail (the
-// mapping limit), the access that follows finds out and faults as for a lack of EPC.
-LeafResult run_leaf(Enclave& enclave, const LeafEntry& leaf, const LeafOperands& operands) {
-    const Guard guard(enclave.lock);
-    const HoldPages hold(enclave);
-    const LeafResult result = leaf.run(enclave, operands);
-    if (leaf.changes_page && result.kind != LeafResult::Kind::fault && result.rax == SGX_SUCCESS) {
-        static_cast<void>(apply_protection(enclave, operands.rcx, operands.rcx + page_size));
-    }
-    return result;
-}
 
 // The page of the instruction at RIP, which another thread's needs may have driven out of the EPC
 // since it trapped. False: it cannot be had. Under the lock.
@@ -103,16 +82,34 @@ bool trapped_on_enclu(Thread& thread, const ucontext_t& context, uint8_t vector)
     return true;
 }
 
-std::optional<LeafResult> execute_leaf(Enclave& enclave, uint32_t number,
-                                       const LeafOperands& operands) {
-    if (number >= std::size(leaves) || leaves[number].run == nullptr) return std::nullopt;
+// The host's page tables are brought in line while the lock is held; should that fail (the
+// mapping limit), the access that follows finds out and faults as for a lack of EPC.
+std::optional<Exception> execute_leaf(Enclave& enclave, uint32_t number,
+                                      const LeafOperands& operands, LeafRegisters& registers) {
+    if (number >= std::size(leaves) || leaves[number].effect == nullptr) {
+        return general_protection();
+    }
     const LeafEntry& leaf = leaves[number];
-    if (leaf.needs_sgx2 && !machine().config.sgx2) return std::nullopt;
-    return run_leaf(enclave, leaf, operands);
-}
-
-uint64_t flags_after_leaf(uint64_t rflags, uint64_t rax) {
-    return (rflags & ~rflags_arithmetic) | (rax != SGX_SUCCESS ? rflags_zf : 0);
+    const Guard guard(enclave.lock);
+    const HoldPages hold(enclave);
+    LeafRun run{enclave, operands};
+    uint64_t code = SGX_SUCCESS;
+    if (const Rule* rule = find_violation(number, run)) {
+        if (rule->verdict == Verdict::gp) return general_protection();
+        if (rule->verdict == Verdict::fault) return run.exception;
+        code = rule->error;
+    } else {
+        leaf.effect(run);
+        if (leaf.changes_page) {
+            static_cast<void>(apply_protection(enclave, operands.rcx, operands.rcx + page_size));
+        }
+    }
+    if (leaf.has_code) {
+        registers.rax = code;
+        registers.rflags &= ~rflags_arithmetic;
+        if (code != SGX_SUCCESS) registers.rflags |= rflags_zf;
+    }
+    return std::nullopt;
 }
 
 std::optional<Exception> execute_enclu_inside(Thread& thread, ucontext_t& context, Bases& bases) {
@@ -123,10 +120,12 @@ std::optional<Exception> execute_enclu_inside(Thread& thread, ucontext_t& contex
     }
     const LeafOperands operands{reg(context, REG_RBX), reg(context, REG_RCX),
                                 reg(context, REG_RDX)};
-    const auto result = execute_leaf(*thread.enclave, number, operands);
-    if (!result) return general_protection();
-    if (result->kind == LeafResult::Kind::fault) return result->exception;
-    finish(context, *result);
+    LeafRegisters registers{reg(context, REG_RAX), reg(context, REG_EFL)};
+    if (const auto fault = execute_leaf(*thread.enclave, number, operands, registers)) return fault;
+    auto& gregs = context.uc_mcontext.gregs;
+    gregs[REG_RIP] += static_cast<greg_t>(enclu_length);
+    gregs[REG_RAX] = static_cast<greg_t>(registers.rax);
+    gregs[REG_EFL] = static_cast<greg_t>(registers.rflags);
     return std::nullopt;
 }
 
@@ -146,6 +145,7 @@ std::optional<Exception> execute_enclu_outside(Thread& thread, ucontext_t& conte
     gregs[REG_RCX] = gregs[REG_RIP] + static_cast<greg_t>(enclu_length);
     gregs[REG_RIP] = static_cast<greg_t>(state.rip);
     bases = state.bases;
+    set_step_flag(context);
     if (!has_all_signals()) set_signal_mask_of(context, mask_inside());
     return std::nullopt;
 }

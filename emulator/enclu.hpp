@@ -22,11 +22,14 @@ bool trapped_on_enclu(Thread& thread, const ucontext_t& context, uint8_t vector)
 // nothing has changed and the exception is to be raised at the ENCLU.
 std::optional<Exception> execute_enclu_inside(Thread& thread, ucontext_t& context, Bases& bases);
 
-// A leaf that is no transition; nullopt: this machine has none of that number (#GP).
-std::optional<LeafResult> execute_leaf(Enclave& enclave, uint32_t number,
-                                       const LeafOperands& operands);
-// RFLAGS after a leaf that says in RAX how it went.
-uint64_t flags_after_leaf(uint64_t rflags, uint64_t rax);
+// What a leaf may change besides its operands.
+struct LeafRegisters {
+    uint64_t rax = 0, rflags = 0;
+};
+
+// A leaf that is no transition. Returns the exception to raise; then nothing has changed.
+std::optional<Exception> execute_leaf(Enclave& enclave, uint32_t number,
+                                      const LeafOperands& operands, LeafRegisters& registers);
 
 // The same as execute_enclu_inside, outside: EENTER and ERESUME; everything else is #GP.
 std::optional<Exception> execute_enclu_outside(Thread& thread, ucontext_t& context, Bases& bases);

@@ -6,6 +6,7 @@
 #include <atomic>
 
 #include "emulator/dispositions.hpp"
+#include "emulator/hostile.hpp"
 #include "emulator/transitions.hpp"
 
 namespace sgxemu {
@@ -62,7 +63,8 @@ extern "C" void sgxemu_prepare_entry(EntryOrder* order, uint64_t leaf, uint64_t 
         *order = order_fault(general_protection());
         return;
     }
-    if (leaf == SGX_ENCLU_ERESUME) {
+    // The trap flag can be set only by a handler.
+    if (leaf == SGX_ENCLU_ERESUME || is_stepping()) {
         order->what = EntryOrder::trap;
         return;
     }

@@ -31,33 +31,17 @@ void encls_aug(EpcmEntry& entry) {
 }
 
 // SDM 38.3, EMODPR.
-EnclsResult encls_modpr(EpcmEntry& entry, uint64_t secinfo_flags) {
-    if ((secinfo_flags & SGX_SECINFO_W) && !(secinfo_flags & SGX_SECINFO_R)) {
-        return {Encls::general_protection};
-    }
-    if (!entry.valid) return {Encls::page_fault};
-    if (entry.pending || entry.modified) return {Encls::error, SGX_PAGE_NOT_MODIFIABLE};
-    if (entry.type != SGX_PT_REG) return {Encls::page_fault};
+void encls_modpr(EpcmEntry& entry, uint64_t secinfo_flags) {
     entry.pr = 1;
     entry.rwx = static_cast<uint8_t>(entry.rwx & secinfo_flags);
-    return {};
 }
 
 // SDM 38.3, EMODT.
-EnclsResult encls_modt(EpcmEntry& entry, uint8_t type) {
-    if (type != SGX_PT_TCS && type != SGX_PT_TRIM) return {Encls::general_protection};
-    if (!entry.valid) return {Encls::page_fault};
-    const bool from_regular = entry.type == SGX_PT_REG;
-    const bool trims_tcs = entry.type == SGX_PT_TCS && type == SGX_PT_TRIM;
-    if (!from_regular && !trims_tcs) return {Encls::page_fault};
-    if (entry.pending || entry.modified) return {Encls::error, SGX_PAGE_NOT_MODIFIABLE};
-    // A thread that is inside holds its TCS.
-    if (entry.tcs_busy) return {Encls::error, SGX_EPC_PAGE_CONFLICT};
+void encls_modt(EpcmEntry& entry, uint8_t type) {
     entry.modified = 1;
     entry.pr = 0;
     entry.rwx = 0;
     entry.type = type;
-    return {};
 }
 
 bool has_reserved_bits(const sgx_secinfo& secinfo) {

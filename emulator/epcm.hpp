@@ -64,22 +64,16 @@ inline bool permits(const EpcmEntry& entry, Access access) {
     return is_usable(entry) && (protection_of(entry.rwx) & access) == access;
 }
 
-// --- ENCLS leaves on one entry. A fault of the leaf is distinguished from its error code. --------
+// --- The effects of ENCLS leaves on one entry ----------------------------------------------------
+// Their conditions are in edmm_rules.cpp. EADD, EAUG: the caller has made sure that it is not
+// valid.
 
-enum class Encls { done, general_protection, page_fault, error };
-
-struct EnclsResult {
-    Encls outcome = Encls::done;
-    uint64_t error = SGX_SUCCESS;  // SGX error code when outcome is error
-};
-
-// EADD's and EAUG's effect on the entry; the caller has made sure that it is not valid.
 void encls_add(EpcmEntry& entry, uint64_t secinfo_flags);
 void encls_aug(EpcmEntry& entry);
 // EMODPR: removes the permissions that are not in secinfo_flags.
-EnclsResult encls_modpr(EpcmEntry& entry, uint64_t secinfo_flags);
+void encls_modpr(EpcmEntry& entry, uint64_t secinfo_flags);
 // EMODT: to SGX_PT_TCS or SGX_PT_TRIM.
-EnclsResult encls_modt(EpcmEntry& entry, uint8_t type);
+void encls_modt(EpcmEntry& entry, uint8_t type);
 
 // True when the flags of a SECINFO or its reserved part have bits that must be zero.
 bool has_reserved_bits(const sgx_secinfo& secinfo);

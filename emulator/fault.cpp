@@ -1,6 +1,7 @@
 // sgx_vma_fault and sgx_encl_eaug_page of the driver; SDM volume 3D, 35.5.1 for the order.
 #include "emulator/fault.hpp"
 
+#include "emulator/hostile.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/paging.hpp"
 #include "emulator/vma.hpp"
@@ -18,8 +19,18 @@ Translation page_fault(uint64_t address, Access access, uint32_t extra) {
     return {Outcome::faults, {vector_pf, error_code_of(access) | extra, address}};
 }
 
-// EAUG by the driver; false is its VM_FAULT_SIGBUS.
+// On a page fault. A hostile system may add the page late or not at all, or add an accepted page
+// anew.
 bool augment(Enclave& enclave, uintptr_t page) {
+    const Misbehaviour misbehaviour = misbehaviour_of(Operation::eaug);
+    if (misbehaviour == Misbehaviour::refuse || misbehaviour == Misbehaviour::drop) return false;
+    if (misbehaviour == Misbehaviour::delay) dawdle();
+    return add_fresh_page(enclave, page);
+}
+
+}  // namespace
+
+bool add_fresh_page(Enclave& enclave, uintptr_t page) {
     if (!machine().config.sgx2 || !enclave.initialized) return false;
     if (!grow(enclave) || !take_epc_page(&enclave)) return false;
     EpcmEntry& entry = enclave.entry(page);
@@ -30,8 +41,6 @@ bool augment(Enclave& enclave, uintptr_t page) {
     enclave.enqueue(page);
     return true;
 }
-
-}  // namespace
 
 Exception general_protection() {
     return {vector_gp, 0, 0};

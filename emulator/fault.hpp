@@ -29,6 +29,10 @@ struct Translation {
 Exception general_protection();
 Exception epcm_fault(uint64_t address, Access access);
 
+// EAUG at an address of ELRANGE that has no page; false is the driver's VM_FAULT_SIGBUS. Under
+// enclave.lock.
+bool add_fresh_page(Enclave& enclave, uintptr_t page);
+
 // What the page tables and the driver make of an access to ELRANGE: no mapping, or one that denies
 // it, is an ordinary #PF; an absent page is added by EAUG; what the driver cannot provide (no EPC,
 // SGX1, over the cap) is its SIGBUS, which the vDSO reports as a #PF without the SGX bit. When it

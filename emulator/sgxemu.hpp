@@ -121,6 +121,47 @@ BackingPage backing_page(int fd, const void* address);
 // User Dispatch, and it is carried out. Known once a thread has entered.
 bool stops_syscalls();
 
+// A row of the table of rules that ENCLU leaves keep (emulator/leaves/rules.cpp), and how often it
+// has decided in this process. condition is nullptr past the last row.
+struct RuleRecord {
+    uint32_t leaf = 0;  // SGX_ENCLU_*, or an ioctl
+    const char* condition = nullptr;
+    uint64_t decided = 0;
+};
+RuleRecord rule_record(size_t index);
+// The same for the ioctls that change an initialised enclave, EMODPR and EMODT among them
+// (emulator/edmm_rules.cpp); `leaf` is SGX_IOC_ENCLAVE_*.
+RuleRecord driver_rule_record(size_t index);
+
+// --- A hostile operating system, for tests
+// ---------------------------------------------------------
+
+// What it is asked for: the ioctls, and the page fault that adds a page.
+enum class Operation : uint8_t {
+    add_pages,
+    restrict_permissions,
+    modify_types,
+    remove_pages,
+    eaug,
+    count
+};
+// What it does instead of what it should: none; nothing, and says that it is done; nothing, and
+// says so (EFAULT, or SIGBUS for a page fault); it twice; it 20 ms later; it, and then takes the
+// pages away and adds fresh ones in their place (EREMOVE, EAUG).
+enum class Misbehaviour : uint8_t { none, drop, refuse, repeat, delay, swap };
+// From the operation's `first` occurrence on (0: the next), in all enclaves, until behave().
+void misbehave(Operation operation, Misbehaviour what, uint64_t first = 0);
+void behave();
+
+// Interrupts every thread inside an enclave after each instruction (AEX, ERESUME), and after that
+// many keeps it outside: the entry returns as for an exception with vector 32, and the program may
+// enter at the next CSSA, resume it, or never do. 0 ends it. Only entries by sgxemu_enter_enclave
+// that begin afterwards are stepped through.
+void single_step(uint64_t instructions);
+inline constexpr uint16_t step_vector = 32;  // the first of the external interrupts
+// Instructions carried out since the last single_step().
+uint64_t steps();
+
 // MRENCLAVE of an initialised enclave. Returns 0, or -ENOENT before EINIT.
 int measurement(int fd, uint8_t mrenclave[32]);
 

@@ -17,6 +17,7 @@
 #include "emulator/enclu.hpp"
 #include "emulator/entry.hpp"
 #include "emulator/fast/fast.hpp"
+#include "emulator/hostile.hpp"
 #include "emulator/registry.hpp"
 #include "emulator/sgxemu.hpp"
 #include "emulator/transitions.hpp"
@@ -65,11 +66,7 @@ void raise_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& conte
     aex(thread, context, bases, exception);
     exception.address &= ~(page_size - 1);
     if (fix_up_in_vdso(context, exception)) return;
-    auto& gregs = context.uc_mcontext.gregs;
-    gregs[REG_TRAPNO] = exception.vector;
-    gregs[REG_ERR] = static_cast<greg_t>(exception.error_code);
-    gregs[REG_CR2] = static_cast<greg_t>(exception.address);
-    deliver_signal(signal, info, context, &thread);
+    deliver_exception(exception, signal, info, context, &thread);
 }
 
 void on_page_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& context,
@@ -95,11 +92,26 @@ void raise_syscall_inside(siginfo_t& info, Thread& thread, ucontext_t& context, 
     raise_inside(SIGILL, info, thread, context, bases, Exception{vector_ud, 0, 0});
 }
 
+// The trap flag is the system's, not the enclave's debugger's.
+bool is_step(int signal, const siginfo_t& info) {
+    return signal == SIGTRAP && info.si_code == TRAP_TRACE && is_stepping();
+}
+
+void on_step(Thread& thread, ucontext_t& context, Bases& bases) {
+    const bool stop = step_done();
+    aex(thread, context, bases, std::nullopt);
+    if (stop) fix_up_in_vdso(context, Exception{step_vector, 0, 0});
+}
+
 // The #DB after an ENCLU, wherever that led.
 void raise_step(int signal, siginfo_t& info, Thread& thread, ucontext_t& context, Bases& bases,
                 const Exception& exception) {
-    if (thread.inside == 0) return deliver_signal(signal, info, context, &thread);
-    raise_inside(signal, info, thread, context, bases, exception);
+    const bool of_system = is_step(signal, info);
+    if (thread.inside != 0) {
+        if (of_system) return on_step(thread, context, bases);
+        return raise_inside(signal, info, thread, context, bases, exception);
+    }
+    if (!of_system) deliver_signal(signal, info, context, &thread);
 }
 
 void on_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& context,
@@ -111,6 +123,7 @@ void on_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& co
     const Exception exception = exception_of(context);
     bool in_stub = false;
     settle(thread, context, bases, in_stub);
+    if (is_step(signal, info) && !in_stub) return on_step(thread, context, bases);
     // Stepping through a stub would never end if it began anew each time.
     const bool stepped = in_stub && exception.vector == vector_db;
     if (stepped || trapped_on_enclu(thread, context, exception.vector)) {
@@ -159,15 +172,16 @@ void on_fault_outside(int signal, siginfo_t& info, Thread* thread, ucontext_t& c
     if (thread == nullptr) return deliver_signal(signal, info, context, thread);
     const auto fault = execute_enclu_outside(*thread, context, bases);
     if (!fault || fix_up_in_vdso(context, *fault)) return;
-    deliver_signal(signal, info, context, thread);
+    deliver_exception(*fault, signal, info, context, thread);
 }
 
 // The program's state at a signal that is none of the enclave's: an exit first, when it was inside.
-void leave_for_signal(Thread& thread, ucontext_t& context, Bases& bases) {
+void leave_for_signal(int signal, Thread& thread, ucontext_t& context, Bases& bases) {
     bool in_stub = false;
     const bool settled = settle(thread, context, bases, in_stub);
-    // EENTER is decided, and what it loads is not loaded yet.
     if (!settled && !thread.enclave->contains(reg(context, REG_RIP))) {
+        // EENTER is decided, and what it loads is not loaded yet. An interrupt came just before.
+        if (signal == interrupt_signal) return;
         complete_entry(thread, context, bases);
     }
     aex(thread, context, bases, std::nullopt);
@@ -201,7 +215,7 @@ extern "C" void sgxemu_on_signal(int signal, siginfo_t* info, ucontext_t* contex
     } else if (waits) {
         if (signal != interrupt_signal) defer(signal, *info, *context, *thread);
     } else {
-        if (inside) leave_for_signal(*thread, *context, *bases);
+        if (inside) leave_for_signal(signal, *thread, *context, *bases);
         if (signal != interrupt_signal) deliver_signal(signal, *info, *context, thread);
     }
     errno = saved_errno;

@@ -8,6 +8,8 @@
 #include "emulator/dispositions.hpp"
 #include "emulator/entry.hpp"
 #include "emulator/fast/fast.hpp"
+#include "emulator/hostile.hpp"
+#include "emulator/leaves/rules.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/registry.hpp"
 #include "emulator/ssa.hpp"
@@ -17,47 +19,10 @@ namespace sgxemu {
 
 namespace {
 
-bool is_canonical(uint64_t address) {
-    const auto top = static_cast<int64_t>(address) >> 47;
-    return top == 0 || top == -1;
-}
-
-// The checks on the TCS page that EENTER and ERESUME share, in the SDM's order. Under the lock.
-std::optional<Exception> check_tcs(Enclave& enclave, uint64_t address) {
-    const Translation translation = translate(enclave, address, PROT_READ);
-    if (translation.outcome == Outcome::faults) return translation.exception;
-    const EpcmEntry& entry = enclave.entry(address);
-    if (entry.type != SGX_PT_TCS || entry.pending || entry.modified) {
-        return epcm_fault(address, PROT_READ);
-    }
-    if (!enclave.initialized) return general_protection();
-    const sgx_tcs& tcs = *enclave.at<sgx_tcs>(address);
-    if (tcs.ossa % page_size != 0) return general_protection();
-    const uint64_t target = enclave.base() + tcs.oentry;
-    if (!is_canonical(target) || !is_canonical(enclave.base() + tcs.ofs_base) ||
-        !is_canonical(enclave.base() + tcs.ogs_base)) {
-        return general_protection();
-    }
-    if (entry.tcs_busy) return general_protection();
-    return std::nullopt;
-}
-
-// Every page that AEX may write to must be an accessible regular page of the enclave.
-std::optional<Exception> check_ssa(Enclave& enclave, const SsaFrame& frame) {
-    const size_t xsave_size = machine().xsave_size(enclave.secs.attributes.xfrm);
-    const auto check = [&](uint64_t address) -> std::optional<Exception> {
-        if (!enclave.contains(address)) return general_protection();
-        const Translation translation = translate(enclave, address, PROT_WRITE);
-        if (translation.outcome == Outcome::faults) return translation.exception;
-        if (!permits(enclave.entry(address), PROT_READ | PROT_WRITE)) {
-            return epcm_fault(address, PROT_WRITE);
-        }
-        return std::nullopt;
-    };
-    for (uint64_t offset = 0; offset < xsave_size; offset += page_size) {
-        if (const auto fault = check(frame.begin + offset)) return fault;
-    }
-    return check(frame.gprsgx & ~(page_size - 1));
+// The operand's alignment is checked before its translation.
+Exception no_enclave_at(uint64_t tcs) {
+    if (tcs % page_size != 0) return general_protection();
+    return {vector_pf, SGX_PFEC_U, tcs};
 }
 
 // Takes the TCS; what an exit writes to stays in the EPC.
@@ -83,18 +48,16 @@ void enter(Thread& thread, EnclaveRef enclave, uint64_t tcs, uint64_t aep) {
 }  // namespace
 
 std::optional<Exception> eenter(Thread& thread, const EenterOperands& operands) {
-    if (operands.tcs % page_size != 0) return general_protection();
     EnclaveRef enclave = find_by_address(operands.tcs);
-    if (!enclave) return Exception{vector_pf, SGX_PFEC_U, operands.tcs};
-    if (!is_canonical(operands.aep)) return general_protection();
+    if (!enclave) return no_enclave_at(operands.tcs);
     {
         const Guard guard(enclave->lock);
         const HoldPages hold(*enclave);
-        if (const auto fault = check_tcs(*enclave, operands.tcs)) return fault;
+        LeafRun run{*enclave, {operands.tcs, operands.aep, 0}};
+        Exception exception;
+        if (violates(SGX_ENCLU_EENTER, run, exception)) return exception;
         sgx_tcs& tcs = *enclave->at<sgx_tcs>(operands.tcs);
-        if (tcs.cssa >= tcs.nssa) return general_protection();
-        const SsaFrame frame = ssa_frame(*enclave, tcs, tcs.cssa);
-        if (const auto fault = check_ssa(*enclave, frame)) return fault;
+        const SsaFrame& frame = run.frame;
 
         sgx_gprsgx& gpr = *enclave->at<sgx_gprsgx>(frame.gprsgx);
         gpr.ursp = operands.rsp;
@@ -138,6 +101,7 @@ void complete_entry(const Thread& thread, ucontext_t& context, Bases& bases) {
 void eexit(Thread& thread, ucontext_t& context, Bases& bases) {
     auto& gregs = context.uc_mcontext.gregs;
     gregs[REG_RIP] = gregs[REG_RBX];
+    gregs[REG_EFL] &= ~static_cast<greg_t>(rflags_tf);
     gregs[REG_RCX] = static_cast<greg_t>(thread.enclave->at<sgx_tcs>(thread.tcs)->aep);
     leave_enclave(thread, context, bases);
 }
@@ -146,28 +110,24 @@ std::optional<Exception> eresume(Thread& thread, ucontext_t& context, Bases& bas
     auto& gregs = context.uc_mcontext.gregs;
     const auto tcs_address = static_cast<uint64_t>(gregs[REG_RBX]);
     const auto aep = static_cast<uint64_t>(gregs[REG_RCX]);
-    if (tcs_address % page_size != 0) return general_protection();
     EnclaveRef enclave = find_by_address(tcs_address);
-    if (!enclave) return Exception{vector_pf, SGX_PFEC_U, tcs_address};
-    if (!is_canonical(aep)) return general_protection();
+    if (!enclave) return no_enclave_at(tcs_address);
     {
         const Guard guard(enclave->lock);
         const HoldPages hold(*enclave);
-        if (const auto fault = check_tcs(*enclave, tcs_address)) return fault;
+        LeafRun run{*enclave, {tcs_address, aep, 0}};
+        Exception exception;
+        if (violates(SGX_ENCLU_ERESUME, run, exception)) return exception;
         sgx_tcs& tcs = *enclave->at<sgx_tcs>(tcs_address);
-        if (tcs.cssa == 0) return general_protection();
-        const SsaFrame frame = ssa_frame(*enclave, tcs, tcs.cssa - 1);
-        if (const auto fault = check_ssa(*enclave, frame)) return fault;
+        const SsaFrame& frame = run.frame;
         sgx_gprsgx& gpr = *enclave->at<sgx_gprsgx>(frame.gprsgx);
-        if (!is_canonical(gpr.rip) || !is_canonical(gpr.fsbase) || !is_canonical(gpr.gsbase)) {
-            return general_protection();
-        }
         const uint64_t xfrm = enclave->secs.attributes.xfrm;
         if (!load_xstate(context, xfrm, enclave->bytes(frame.begin))) return general_protection();
 
         const auto rsp = static_cast<uint64_t>(gregs[REG_RSP]);
         const auto rbp = static_cast<uint64_t>(gregs[REG_RBP]);
         load_general_registers(context, gpr);
+        set_step_flag(context);
         gpr.ursp = rsp;
         gpr.urbp = rbp;
         thread.host = bases;

@@ -72,6 +72,7 @@ json list(Enclave& enclave) {
                            {"functions_defined", m.functions_defined},
                            {"functions_loaded", m.functions_loaded},
                            {"patches", m.patches},
+                           {"unloading", m.unloading != 0},
                            {"retained_bytes", m.retained_bytes},
                            {"digest", digest}});
     }

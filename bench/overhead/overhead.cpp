@@ -2,10 +2,11 @@
 // linked statically into the same enclave.
 //
 // Where functions lie moves SQLite by several per cent, so both sides come in several random orders
-// of their functions, and pairs of runs (one of each side, of one order) are interleaved. Time is
-// the processor time of the thread that is in the enclave. First the proof that both run the same
-// code.
+// of their functions, each function at the same place within its page on both sides, and pairs of
+// runs (one of each side, of one order) are interleaved. Time is the processor time of the thread
+// that is in the enclave. First the proof that both run the same code.
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <ctime>
@@ -94,15 +95,30 @@ double median(std::vector<double> values) {
     return summarise(std::move(values)).median;
 }
 
-// 95 % confidence interval of the median, by resampling.
-std::pair<double, double> interval(const std::vector<double>& values) {
+using Ratios = std::vector<std::vector<double>>;  // by layout
+
+double median(const Ratios& ratios) {
+    std::vector<double> all;
+    for (const std::vector<double>& layout : ratios)
+        all.insert(all.end(), layout.begin(), layout.end());
+    return median(std::move(all));
+}
+
+// 95 % confidence interval of the median by resampling: layouts, and pairs within each. Pairs of
+// one layout are not independent of each other, so that pairs alone would give too narrow a one.
+std::pair<double, double> interval(const Ratios& ratios) {
     std::mt19937_64 random(1);
-    std::uniform_int_distribution<size_t> pick(0, values.size() - 1);
+    const auto pick = [&](const auto& from) -> const auto& {
+        return from[std::uniform_int_distribution<size_t>(0, from.size() - 1)(random)];
+    };
     std::vector<double> medians;
     for (int i = 0; i < 4000; ++i) {
-        std::vector<double> sample;
-        for (size_t k = 0; k < values.size(); ++k)
-            sample.push_back(values[pick(random)]);
+        Ratios sample(ratios.size());
+        for (std::vector<double>& to : sample) {
+            const std::vector<double>& layout = pick(ratios);
+            for (size_t k = 0; k < layout.size(); ++k)
+                to.push_back(pick(layout));
+        }
         medians.push_back(median(sample));
     }
     std::ranges::sort(medians);
@@ -111,8 +127,8 @@ std::pair<double, double> interval(const std::vector<double>& values) {
 
 void measure(const Options& options, Report& report) {
     const int layout_count = options.smoke ? 1 : SGXDL_OVERHEAD_LAYOUTS;
-    const size_t rounds = options.rounds != 0 ? options.rounds : options.smoke ? 2 : 6;
-    const std::string arguments = fmt::format("--memdb --size {}", options.smoke ? 3 : 25);
+    const size_t rounds = options.rounds != 0 ? options.rounds : options.smoke ? 2 : 12;
+    const std::string arguments = fmt::format("--memdb --size {}", options.smoke ? 3 : 10);
     std::vector<Layout> layouts;
     for (int seed = 1; seed <= layout_count; ++seed)
         layouts.emplace_back(seed);
@@ -131,18 +147,23 @@ void measure(const Options& options, Report& report) {
         all.functions += one.functions;
         all.bytes += one.bytes;
         all.masked += one.masked;
+        all.same_place += one.same_place;
         // Warms both up: the heap has its size then.
         const std::string verify = arguments + " --verify";
         if (hash_of(run(*layout.loaded, verify)) != hash_of(run(*layout.linked, verify))) {
             throw std::runtime_error("loaded and static speedtest1 computed different hashes");
         }
     }
-    fmt::print("text {}: {} functions, {} bytes outside relocations\n",
-               identical ? "identical" : "NOT IDENTICAL", all.functions, all.bytes - all.masked);
+    fmt::print(
+        "text {}: {} functions, {} bytes outside relocations; {} at the same place in a page\n",
+        identical ? "identical" : "NOT IDENTICAL", all.functions, all.bytes - all.masked,
+        all.same_place);
     report.note("text_identical", identical);
     report.note("text_functions_compared", all.functions);
+    report.note("text_functions_at_same_place", all.same_place);
     report.note("text_bytes_compared", all.bytes - all.masked);
 
+    Ratios ratios(layouts.size());
     Series ratio{"speedtest1_ratio", {}}, loaded{"loaded_ms", {}}, linked{"static_ms", {}};
     for (size_t round = 0; round < rounds; ++round) {
         for (size_t i = 0; i < layouts.size(); ++i) {
@@ -159,16 +180,22 @@ void measure(const Options& options, Report& report) {
             loaded.samples.push_back(first);
             linked.samples.push_back(second);
             ratio.samples.push_back(first / second);
+            ratios[i].push_back(first / second);
         }
     }
-    const auto [low, high] = interval(ratio.samples);
+    const auto [low, high] = interval(ratios);
+    std::vector<double> each;
+    for (const std::vector<double>& layout : ratios)
+        each.push_back(median(layout));
+    fmt::print("ratio by layout: {:.4f}\n", fmt::join(each, " "));
     fmt::print("ratio: 95 % confidence interval of the median {:.4f} to {:.4f}, {} pairs\n", low,
                high, ratio.samples.size());
     report.add(loaded);
     report.add(linked);
     report.add(ratio);
     report.note("pairs", ratio.samples.size());
-    report.note("speedtest1_ratio_median", median(ratio.samples));
+    report.note("speedtest1_ratio_by_layout", each);
+    report.note("speedtest1_ratio_median", median(ratios));
     report.note("ci_low", low);
     report.note("ci_high", high);
 }

@@ -53,17 +53,19 @@ class StaticImage {
                 const Elf64_Shdr& home = sections[symbol.st_shndx];
                 const auto* text = reinterpret_cast<const char*>(
                     &file_.at(sections.at(table.sh_link).sh_offset + symbol.st_name));
-                functions_.emplace(text, home.sh_offset + (symbol.st_value - home.sh_addr));
+                functions_.emplace(text, Place{home.sh_offset + (symbol.st_value - home.sh_addr),
+                                               symbol.st_value});
             }
         }
     }
-    // Calls `use` with `size` bytes for every function of that name.
+    // Calls `use` with `size` bytes and the address for every function of that name.
     template <class Use>
     bool each(const std::string& name, uint64_t size, Use use) const {
         const auto [begin, end] = functions_.equal_range(name);
         for (auto at = begin; at != end; ++at) {
-            if (at->second <= file_.size() && file_.size() - at->second >= size) {
-                use(file_.data() + at->second);
+            const uint64_t offset = at->second.offset;
+            if (offset <= file_.size() && file_.size() - offset >= size) {
+                use(file_.data() + offset, at->second.address);
             }
         }
         return begin != end;
@@ -71,7 +73,10 @@ class StaticImage {
 
  private:
     std::vector<uint8_t> file_;
-    std::multimap<std::string, uint64_t> functions_;  // offset in the file
+    struct Place {
+        uint64_t offset, address;  // in the file, in the enclave
+    };
+    std::multimap<std::string, Place> functions_;
 };
 
 uint64_t width_of(uint32_t type) {
@@ -154,11 +159,12 @@ TextComparison compare_text(
             differs(text, ": loaded code is not what was packed");
             continue;
         }
-        bool same = false;
+        bool same = false, same_place = false;
         // `pack` tells functions of one name apart by an "@FILE" that the linker does not know.
         const std::string name = text.name.substr(0, text.name.find('@'));
-        if (!linked.each(name, text.section->size, [&](const uint8_t* bytes) {
+        if (!linked.each(name, text.section->size, [&](const uint8_t* bytes, uint64_t address) {
                 same = same || mask(*text.section, bytes) == wanted;
+                same_place = same_place || (address - text.offset) % 4096 == 0;
             })) {
             ++out.missing;
             differs(text, ": not in the static image");
@@ -170,6 +176,7 @@ TextComparison compare_text(
             continue;
         }
         ++out.functions;
+        out.same_place += same_place;
         out.bytes += text.section->size;
         for (const front::Relocation& relocation : text.section->relocations) {
             out.masked += width_of(relocation.type);

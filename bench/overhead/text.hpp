@@ -10,11 +10,12 @@
 namespace sgxdl::bench {
 
 struct TextComparison {
-    uint64_t functions = 0;  // compared, in both builds
-    uint64_t bytes = 0;      // of them
-    uint64_t masked = 0;     // bytes under relocations, not compared
-    uint64_t different = 0;  // functions that differ; the first one is named
-    uint64_t missing = 0;    // functions that the static image does not have
+    uint64_t functions = 0;   // compared, in both builds
+    uint64_t bytes = 0;       // of them
+    uint64_t masked = 0;      // bytes under relocations, not compared
+    uint64_t different = 0;   // functions that differ; the first one is named
+    uint64_t same_place = 0;  // functions that have the same offset within a page in both
+    uint64_t missing = 0;     // functions that the static image does not have
     std::string first_difference;
     bool identical() const { return functions != 0 && different == 0 && missing == 0; }
 };

@@ -32,12 +32,10 @@ void end_waiting(Thread& thread) {
 bool run(Thread& thread, FastFrame& frame) {
     const LeafOperands operands{frame.rbx, frame.rcx, frame.rdx};
     const auto number = static_cast<uint32_t>(frame.rax);
-    const std::optional<LeafResult> result = execute_leaf(*thread.enclave, number, operands);
-    if (!result || result->kind == LeafResult::Kind::fault) return false;
-    if (result->kind == LeafResult::Kind::done) {
-        frame.rflags = flags_after_leaf(frame.rflags, result->rax);
-        frame.rax = result->rax;
-    }
+    LeafRegisters registers{frame.rax, frame.rflags};
+    if (execute_leaf(*thread.enclave, number, operands, registers)) return false;
+    frame.rax = registers.rax;
+    frame.rflags = registers.rflags;
     return true;
 }
 

@@ -10,29 +10,12 @@ namespace sgxemu {
 
 namespace {
 
-constexpr uint64_t keyrequest_alignment = 512, key_alignment = 16;
 constexpr uint16_t policies_of_kss = SGX_KEYPOLICY_NOISVPRODID | SGX_KEYPOLICY_CONFIGID |
                                      SGX_KEYPOLICY_ISVFAMILYID | SGX_KEYPOLICY_ISVEXTPRODID;
 constexpr uint16_t known_policies =
     SGX_KEYPOLICY_MRENCLAVE | SGX_KEYPOLICY_MRSIGNER | policies_of_kss;
 // Attributes that every key depends on.
 constexpr uint64_t required_attributes = SGX_ATTR_INIT | SGX_ATTR_DEBUG;
-
-bool is_well_formed(const sgx_keyrequest& request, const sgx_secs& secs) {
-    const bool reserved_is_zero =
-        request.reserved1 == 0 && request.cet_attributes_mask == 0 &&
-        std::all_of(std::begin(request.reserved2), std::end(request.reserved2),
-                    [](uint8_t b) { return b == 0; });
-    if (!reserved_is_zero || (request.key_policy & ~known_policies)) return false;
-    const bool uses_kss = (request.key_policy & policies_of_kss) || request.config_svn != 0;
-    return (secs.attributes.flags & SGX_ATTR_KSS) || !uses_kss;
-}
-
-// A later CPUSVN than the processor's.
-bool is_beyond_cpu(const sgx_keyrequest& request) {
-    return std::lexicographical_compare(cpu_svn.begin(), cpu_svn.end(), std::begin(request.cpu_svn),
-                                        std::end(request.cpu_svn));
-}
 
 // What seal, provision and launch keys have in common.
 KeyDependencies versioned_dependencies(const sgx_keyrequest& request, const sgx_secs& secs) {
@@ -123,19 +106,6 @@ uint64_t needed_attribute(uint16_t key_name) {
     }
 }
 
-// SGX_SUCCESS or why the enclave does not get the key.
-uint64_t check_entitled(const sgx_keyrequest& request, const sgx_secs& secs) {
-    if (request.key_name > SGX_KEY_SEAL) return SGX_INVALID_KEYNAME;
-    const uint64_t needed = needed_attribute(request.key_name);
-    if ((secs.attributes.flags & needed) != needed) return SGX_INVALID_ATTRIBUTE;
-    if (request.key_name == SGX_KEY_REPORT) return SGX_SUCCESS;
-    if (is_beyond_cpu(request)) return SGX_INVALID_CPUSVN;
-    if (request.isv_svn > secs.isv_svn) return SGX_INVALID_ISVSVN;
-    const bool has_config = request.key_name == SGX_KEY_SEAL;
-    if (has_config && request.config_svn > secs.config_svn) return SGX_INVALID_ISVSVN;
-    return SGX_SUCCESS;
-}
-
 KeyDependencies dependencies_of(const sgx_keyrequest& request, const Enclave& enclave) {
     switch (request.key_name) {
         case SGX_KEY_SEAL:
@@ -151,29 +121,51 @@ KeyDependencies dependencies_of(const sgx_keyrequest& request, const Enclave& en
 
 }  // namespace
 
-LeafResult egetkey(Enclave& enclave, const LeafOperands& operands) {
-    const uint64_t request_address = operands.rbx;
-    const uint64_t key_address = operands.rcx;
-    Exception exception;
-    if (!is_aligned(request_address, keyrequest_alignment) || !enclave.contains(request_address)) {
-        return LeafResult::gp();
-    }
-    if (!check_operand(enclave, request_address, PROT_READ, exception)) {
-        return LeafResult::fault(exception);
-    }
-    if (!is_aligned(key_address, key_alignment) || !enclave.contains(key_address)) {
-        return LeafResult::gp();
-    }
-    if (!check_operand(enclave, key_address, PROT_WRITE, exception)) {
-        return LeafResult::fault(exception);
-    }
-    const sgx_keyrequest request = *enclave.at<sgx_keyrequest>(request_address);
-    if (!is_well_formed(request, enclave.secs)) return LeafResult::gp();
-    const uint64_t refused = check_entitled(request, enclave.secs);
-    if (refused != SGX_SUCCESS) return LeafResult::code(refused);
-    const Key key = derive_key(dependencies_of(request, enclave));
-    std::memcpy(enclave.bytes(key_address), key.data(), key.size());
-    return LeafResult::code(SGX_SUCCESS);
+bool keyrequest_has_reserved_bits(LeafRun& run) {
+    run.request = *run.enclave.at<sgx_keyrequest>(run.operands.rbx);
+    const sgx_keyrequest& request = run.request;
+    const bool reserved_is_zero =
+        request.reserved1 == 0 && request.cet_attributes_mask == 0 &&
+        std::all_of(std::begin(request.reserved2), std::end(request.reserved2),
+                    [](uint8_t b) { return b == 0; });
+    return !reserved_is_zero || (request.key_policy & ~known_policies) != 0;
+}
+
+bool keyrequest_needs_kss(LeafRun& run) {
+    const bool uses_kss =
+        (run.request.key_policy & policies_of_kss) != 0 || run.request.config_svn != 0;
+    return uses_kss && !(run.enclave.secs.attributes.flags & SGX_ATTR_KSS);
+}
+
+bool key_name_is_unknown(LeafRun& run) {
+    return run.request.key_name > SGX_KEY_SEAL;
+}
+
+bool key_needs_attribute(LeafRun& run) {
+    const uint64_t needed = needed_attribute(run.request.key_name);
+    return (run.enclave.secs.attributes.flags & needed) != needed;
+}
+
+// A later CPUSVN than the processor's. The report key depends on no version that the request names.
+bool cpu_svn_is_beyond(LeafRun& run) {
+    const sgx_keyrequest& request = run.request;
+    return request.key_name != SGX_KEY_REPORT &&
+           std::lexicographical_compare(cpu_svn.begin(), cpu_svn.end(), std::begin(request.cpu_svn),
+                                        std::end(request.cpu_svn));
+}
+
+bool isv_svn_is_beyond(LeafRun& run) {
+    return run.request.key_name != SGX_KEY_REPORT && run.request.isv_svn > run.enclave.secs.isv_svn;
+}
+
+bool config_svn_is_beyond(LeafRun& run) {
+    return run.request.key_name == SGX_KEY_SEAL &&
+           run.request.config_svn > run.enclave.secs.config_svn;
+}
+
+void egetkey(LeafRun& run) {
+    const Key key = derive_key(dependencies_of(run.request, run.enclave));
+    std::memcpy(run.enclave.bytes(run.operands.rcx), key.data(), key.size());
 }
 
 }  // namespace sgxemu

@@ -10,8 +10,6 @@ namespace sgxemu {
 
 namespace {
 
-constexpr uint64_t targetinfo_alignment = 512, reportdata_alignment = 128, report_alignment = 512;
-
 template <size_t n>
 bool all_zero(const uint8_t (&bytes)[n]) {
     return std::all_of(std::begin(bytes), std::end(bytes), [](uint8_t b) { return b == 0; });
@@ -39,37 +37,20 @@ sgx_report make_report(const Enclave& enclave, const sgx_reportdata& data) {
 
 }  // namespace
 
-LeafResult ereport(Enclave& enclave, const LeafOperands& operands) {
-    const uint64_t target_address = operands.rbx;
-    const uint64_t data_address = operands.rcx;
-    const uint64_t report_address = operands.rdx;
-    if (!is_aligned(target_address, targetinfo_alignment) ||
-        !is_aligned(data_address, reportdata_alignment) ||
-        !is_aligned(report_address, report_alignment)) {
-        return LeafResult::gp();
-    }
-    if (!enclave.contains(target_address) || !enclave.contains(data_address) ||
-        !enclave.contains(report_address)) {
-        return LeafResult::gp();
-    }
-    Exception exception;
-    if (!check_operand(enclave, target_address, PROT_READ, exception) ||
-        !check_operand(enclave, data_address, PROT_READ, exception) ||
-        !check_operand(enclave, report_address, PROT_WRITE, exception)) {
-        return LeafResult::fault(exception);
-    }
-    const sgx_targetinfo target = *enclave.at<sgx_targetinfo>(target_address);
+bool targetinfo_has_reserved_bits(LeafRun& run) {
+    run.target = *run.enclave.at<sgx_targetinfo>(run.operands.rbx);
+    const sgx_targetinfo& target = run.target;
+    return target.reserved1 != 0 || !all_zero(target.reserved2) || !all_zero(target.reserved3);
+}
+
+void ereport(LeafRun& run) {
     sgx_reportdata data;
-    std::memcpy(&data, enclave.bytes(data_address), sizeof(data.bytes));
-    if (target.reserved1 != 0 || !all_zero(target.reserved2) || !all_zero(target.reserved3)) {
-        return LeafResult::gp();
-    }
-    sgx_report report = make_report(enclave, data);
-    const Key key = derive_key(report_key_dependencies(target, report.key_id));
+    std::memcpy(&data, run.enclave.bytes(run.operands.rcx), sizeof(data.bytes));
+    sgx_report report = make_report(run.enclave, data);
+    const Key key = derive_key(report_key_dependencies(run.target, report.key_id));
     const Key mac = aes_cmac(key, &report, offsetof(sgx_report, key_id));
     std::copy(mac.begin(), mac.end(), report.mac);
-    std::memcpy(enclave.bytes(report_address), &report, sizeof(report));
-    return LeafResult::silent();
+    std::memcpy(run.enclave.bytes(run.operands.rdx), &report, sizeof(report));
 }
 
 }  // namespace sgxemu

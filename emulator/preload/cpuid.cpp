@@ -11,9 +11,9 @@
 #include <link.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdint>
 #include <cstring>
-#include <mutex>
 #include <vector>
 
 #include "emulator/cpuid.hpp"
@@ -135,9 +135,18 @@ void scan(const dl_phdr_info& object) {
     }
 }
 
+// The dynamic linker's counts of libraries that came and went.
+struct Counts {
+    unsigned long long adds = 0, subs = 0;
+    bool operator==(const Counts&) const = default;
+};
+
+// What was looked at. Only used inside dl_iterate_phdr, which holds the dynamic linker's lock.
 struct Progress {
-    std::mutex lock;
-    std::vector<uint64_t> seen;  // load addresses of scanned objects
+    Counts complete;              // when the last look came to its end
+    unsigned long long subs = 0;  // when `seen` was begun
+    std::vector<uint64_t> seen;   // load addresses of scanned objects
+    bool busy = false;            // this thread allocates, and its allocator calls dlsym
 };
 
 Progress& progress() {
@@ -145,19 +154,41 @@ Progress& progress() {
     return the_progress;
 }
 
+std::atomic<bool> can_trap{false};
+
+int look_at(dl_phdr_info* object, size_t, void* counts) {
+    Progress& p = progress();
+    const Counts now{object->dlpi_adds, object->dlpi_subs};
+    if (p.busy || now == p.complete) return 1;
+    *static_cast<Counts*>(counts) = now;
+    p.busy = true;
+    // Where a library went, another one may have come.
+    if (now.subs != p.subs) p.seen.clear();
+    p.subs = now.subs;
+    if (std::find(p.seen.begin(), p.seen.end(), object->dlpi_addr) == p.seen.end()) {
+        p.seen.push_back(object->dlpi_addr);
+        scan(*object);
+    }
+    p.busy = false;
+    return 0;
+}
+
+int note_complete(dl_phdr_info*, size_t, void* counts) {
+    progress().complete = *static_cast<const Counts*>(counts);
+    return 1;
+}
+
 }  // namespace
 
 void rewrite_cpuid_sites() {
-    const std::lock_guard lock(progress().lock);
-    ::dl_iterate_phdr(
-        [](dl_phdr_info* object, size_t, void*) {
-            auto& seen = progress().seen;
-            if (std::find(seen.begin(), seen.end(), object->dlpi_addr) != seen.end()) return 0;
-            seen.push_back(object->dlpi_addr);
-            scan(*object);
-            return 0;
-        },
-        nullptr);
+    if (!can_trap) return;
+    Counts counts;
+    if (::dl_iterate_phdr(look_at, &counts) == 0) ::dl_iterate_phdr(note_complete, &counts);
+}
+
+void start_cpuid_emulation() {
+    can_trap = true;
+    rewrite_cpuid_sites();
 }
 
 }  // namespace sgxemu::preload

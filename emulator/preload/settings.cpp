@@ -26,11 +26,13 @@ size_t parse_size(const char* text) {
 const char* read_settings(MachineConfig& config) {
     if (const char* text = std::getenv("SGXEMU_EPC_SIZE")) {
         const size_t pages = parse_size(text) / 4096;
-        if (pages < min_epc_pages) return "SGXEMU_EPC_SIZE";
+        if (pages < min_epc_pages)
+            return "SGXEMU_EPC_SIZE must be a size such as 64M, at least 256K";
         config.epc_pages = pages;
     }
     if (const char* text = std::getenv("SGXEMU_SGX")) {
-        if (std::strcmp(text, "1") != 0 && std::strcmp(text, "2") != 0) return "SGXEMU_SGX";
+        if (std::strcmp(text, "1") != 0 && std::strcmp(text, "2") != 0)
+            return "SGXEMU_SGX must be 1 or 2";
         config.sgx2 = *text == '2';
     }
     if (const char* text = std::getenv("SGXEMU_ENTRY")) {

@@ -10,7 +10,7 @@
 
 namespace sgxemu::preload {
 
-// Fills the configuration; nullptr, or which variable is wrong.
+// Fills the configuration; nullptr, or which variable is wrong and what it may be.
 const char* read_settings(MachineConfig& config);
 
 }  // namespace sgxemu::preload

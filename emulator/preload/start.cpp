@@ -21,9 +21,7 @@ namespace {
 // The C library passes main's arguments to constructors.
 __attribute__((constructor)) void start(int, char**, char** environment) {
     sgxemu::MachineConfig config;
-    if (const char* variable = sgxemu::preload::read_settings(config)) {
-        refuse("cannot use the value of ", variable);
-    }
+    if (const char* error = sgxemu::preload::read_settings(config)) refuse(error, "");
     if (sgxemu::configure(config) != 0) refuse("cannot configure the machine", "");
     if (const char* path = std::getenv("SGXEMU_COUNTERS")) {
         if (sgxemu::count_paging_in(path) != 0) refuse("cannot count in ", path);
@@ -32,7 +30,7 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     if (!sgxemu::preload::replace_vdso(environment)) {
         refuse("found no AT_SYSINFO_EHDR after the environment to put the vDSO in", "");
     }
-    sgxemu::preload::rewrite_cpuid_sites();
+    sgxemu::preload::start_cpuid_emulation();
 }
 
 }  // namespace

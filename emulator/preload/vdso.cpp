@@ -2,8 +2,9 @@
 // to the emulator's entry function.
 //
 // Readers of a vDSO know it by one PT_LOAD, PT_DYNAMIC, DT_HASH, DT_SYMTAB, DT_STRTAB and, some, by
-// symbol versions (tools/testing/selftests/vDSO/parse_vdso.c); addresses are image base plus
-// st_value, modulo 2^64. All tables are at equal file offset and address.
+// symbol versions (tools/testing/selftests/vDSO/parse_vdso.c); others by the sections .dynsym and
+// .dynstr. Addresses are image base plus st_value, modulo 2^64. All tables are at equal file offset
+// and address.
 #include "emulator/preload/vdso.hpp"
 
 #include <elf.h>
@@ -16,6 +17,7 @@
 #include <vector>
 
 #include "emulator/host.hpp"
+#include "emulator/preload/real.hpp"
 #include "emulator/sgxemu.hpp"
 
 namespace sgxemu::preload {
@@ -127,7 +129,8 @@ class ImageBuilder {
         const uint64_t strings = put(strings_.data(), strings_.size());
         const uint64_t symbols = put(symbols_.data(), symbols_.size() * sizeof(Elf64_Sym));
         const auto hash_words = make_hash();
-        const uint64_t hash = put(hash_words.data(), hash_words.size() * sizeof(Elf64_Word));
+        const size_t hash_size = hash_words.size() * sizeof(Elf64_Word);
+        const uint64_t hash = put(hash_words.data(), hash_size);
         std::vector<Elf64_Dyn> dynamic = {
             {DT_HASH, {hash}},
             {DT_STRTAB, {strings}},
@@ -144,6 +147,12 @@ class ImageBuilder {
         dynamic.push_back({DT_NULL, {0}});
         const size_t dynamic_size = dynamic.size() * sizeof(Elf64_Dyn);
         const uint64_t dynamic_at = put(dynamic.data(), dynamic_size);
+        add_sections(
+            {{".dynsym", SHT_DYNSYM, symbols, symbols_.size() * sizeof(Elf64_Sym),
+              sizeof(Elf64_Sym), 2, 1},
+             {".dynstr", SHT_STRTAB, strings, strings_.size(), 0, 0, 0},
+             {".hash", SHT_HASH, hash, hash_size, sizeof(Elf64_Word), 1, 0},
+             {".dynamic", SHT_DYNAMIC, dynamic_at, dynamic_size, sizeof(Elf64_Dyn), 2, 0}});
         write_headers(dynamic_at, dynamic_size);
         return image_;
     }
@@ -178,7 +187,7 @@ class ImageBuilder {
         Elf64_Sym entry{};
         entry.st_name = static_cast<Elf64_Word>(strings_.size());
         entry.st_info = ELF64_ST_INFO(STB_GLOBAL, STT_FUNC);
-        // Any section but SHN_UNDEF; there is no section table.
+        // Any section but SHN_UNDEF; code has none here.
         entry.st_shndx = 1;
         entry.st_value = reinterpret_cast<uint64_t>(&sgxemu_enter_enclave) - address;
         strings_.append("__vdso_sgx_enter_enclave");
@@ -201,6 +210,42 @@ class ImageBuilder {
         return table;
     }
 
+    struct Section {
+        const char* name;
+        Elf64_Word type;
+        uint64_t at, size, entry_size;
+        Elf64_Word link, info;
+    };
+
+    // The section header table: none, these, .shstrtab.
+    void add_sections(const std::vector<Section>& sections) {
+        std::string names(1, '\0');
+        std::vector<Elf64_Shdr> table(1);
+        const auto add = [&](const Section& section, uint64_t flags) {
+            Elf64_Shdr header{};
+            header.sh_name = static_cast<Elf64_Word>(names.size());
+            header.sh_type = section.type;
+            header.sh_flags = flags;
+            header.sh_addr = flags != 0 ? section.at : 0;
+            header.sh_offset = section.at;
+            header.sh_size = section.size;
+            header.sh_link = section.link;
+            header.sh_info = section.info;
+            header.sh_addralign = 8;
+            header.sh_entsize = section.entry_size;
+            table.push_back(header);
+            names += section.name;
+            names.push_back('\0');
+        };
+        for (const Section& section : sections)
+            add(section, SHF_ALLOC);
+        add({".shstrtab", SHT_STRTAB, 0, 0, 0, 0, 0}, 0);
+        table.back().sh_offset = put(names.data(), names.size());
+        table.back().sh_size = names.size();
+        section_count_ = table.size();
+        sections_at_ = put(table.data(), table.size() * sizeof(Elf64_Shdr));
+    }
+
     void write_headers(uint64_t dynamic_at, size_t dynamic_size) {
         Elf64_Ehdr header{};
         std::memcpy(header.e_ident, ELFMAG, SELFMAG);
@@ -214,6 +259,10 @@ class ImageBuilder {
         header.e_ehsize = sizeof(header);
         header.e_phentsize = sizeof(Elf64_Phdr);
         header.e_phnum = 2;
+        header.e_shoff = sections_at_;
+        header.e_shentsize = sizeof(Elf64_Shdr);
+        header.e_shnum = static_cast<Elf64_Half>(section_count_);
+        header.e_shstrndx = static_cast<Elf64_Half>(section_count_ - 1);
         Elf64_Phdr segments[2]{};
         segments[0].p_type = PT_LOAD;
         segments[0].p_flags = PF_R;
@@ -233,6 +282,8 @@ class ImageBuilder {
     std::vector<Elf64_Sym> symbols_;
     std::vector<Elf64_Half> versions_;
     std::string strings_;
+    uint64_t sections_at_ = 0;
+    size_t section_count_ = 0;
 };
 
 AuxEntry* find_auxv(char** environment) {
@@ -242,6 +293,29 @@ AuxEntry* find_auxv(char** environment) {
     return reinterpret_cast<AuxEntry*>(environment + 1);
 }
 
+unsigned long kernel_value(unsigned long type) {
+    static const auto next = real<decltype(::getauxval)>("getauxval");
+    return next(type);
+}
+
+// 0: no memory.
+uint64_t make_image() {
+    ImageBuilder builder(read_kernel_vdso(kernel_value(AT_SYSINFO_EHDR)));
+    const size_t size = builder.build(0).size();
+    void* at =
+        host::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (at == MAP_FAILED) return 0;
+    const auto address = reinterpret_cast<uint64_t>(at);
+    const std::vector<uint8_t> image = builder.build(address);
+    std::memcpy(at, image.data(), image.size());
+    return host::mprotect(at, size, PROT_READ) == 0 ? address : 0;
+}
+
+uint64_t image_address() {
+    static const uint64_t address = make_image();
+    return address;
+}
+
 }  // namespace
 
 bool replace_vdso(char** environment) {
@@ -249,19 +323,21 @@ bool replace_vdso(char** environment) {
     if (entry == nullptr) return false;
     while (entry->a_type != AT_NULL && entry->a_type != AT_SYSINFO_EHDR)
         ++entry;
-    // What getauxval reads must be what was found here, or this is not the auxiliary vector.
-    if (entry->a_type == AT_NULL || entry->a_un.a_val != ::getauxval(AT_SYSINFO_EHDR)) return false;
-    ImageBuilder builder(read_kernel_vdso(entry->a_un.a_val));
-    const size_t size = builder.build(0).size();
-    void* at =
-        host::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (at == MAP_FAILED) return false;
-    const auto address = reinterpret_cast<uint64_t>(at);
-    const std::vector<uint8_t> image = builder.build(address);
-    std::memcpy(at, image.data(), image.size());
-    if (host::mprotect(at, size, PROT_READ) != 0) return false;
-    entry->a_un.a_val = address;
+    // What the C library reads must be what was found here, or this is not the auxiliary vector.
+    if (entry->a_type == AT_NULL || entry->a_un.a_val != kernel_value(AT_SYSINFO_EHDR)) {
+        return false;
+    }
+    if (image_address() == 0) return false;
+    entry->a_un.a_val = image_address();
     return true;
 }
 
 }  // namespace sgxemu::preload
+
+// Constructors of other libraries run before this library's, and may ask already.
+extern "C" unsigned long getauxval(unsigned long type) noexcept {
+    using namespace sgxemu::preload;
+    const unsigned long value = kernel_value(type);
+    if (type != AT_SYSINFO_EHDR || value == 0) return value;
+    return image_address() != 0 ? image_address() : value;
+}

@@ -128,6 +128,10 @@ void* Platform::allocate(size_t size) {
     return bytes;
 }
 
+bool Platform::extend(void*, size_t) {
+    return !fails_now();
+}
+
 void Platform::deallocate(void* bytes) {
     if (!bytes) return;
     --blocks;

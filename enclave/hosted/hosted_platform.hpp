@@ -27,10 +27,14 @@ class Platform {
     Result<void> commit_data(uintptr_t address, size_t count);
     Result<void> commit_copy(uintptr_t address, const void* source, size_t count, PageUse use);
     bool release(uintptr_t address, size_t count);
+    bool usable(uintptr_t, size_t) { return true; }
     void* staging_alloc(size_t count);
     void staging_free(void* bytes, size_t count);
     static void* allocate(size_t size);
     static void deallocate(void* bytes);
+    static void* reserve(size_t size) { return allocate(size); }
+    static bool extend(void* bytes, size_t size);
+    static uint64_t heap_growth() { return 0; }
     static uint32_t thread_index();
     static void emit_stub(void* bytes, uint32_t index);
     static void set_table(const void* table);

@@ -7,7 +7,7 @@
 namespace sgxdl {
 
 inline constexpr size_t max_names_size = 1u << 20;  // bytes of a list of function names
-inline constexpr size_t max_chunk_size = 1u << 18;  // bytes of payload per call
+inline constexpr size_t max_chunk_size = 1u << 15;  // bytes of payload per call: a slice, too
 inline constexpr size_t max_module_name = 64;       // bytes, with the NUL
 
 // The structures of loader.hpp, without pointers.
@@ -22,7 +22,7 @@ struct WireProgress {
 struct WireModuleInfo {
     char name[64], version[64];
     uint64_t security_version, floor;
-    uint32_t functions_defined, functions_loaded, patches, reserved;
+    uint32_t functions_defined, functions_loaded, patches, unloading;
     uint64_t retained_bytes;
     uint8_t digest[32];
 };

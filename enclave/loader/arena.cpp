@@ -52,27 +52,29 @@ Result<void> Arena::check_usable(uintptr_t address, size_t count) {
 Result<void> Arena::commit_data(uintptr_t address, size_t count) {
     if (count == 0) return {};
     SGXDL_TRY(check_usable(address, count));
-    SGXDL_TRY(platform_.commit_data(address, count));
-    mark_committed(address, count, PageUse::data);
-    return {};
+    return finish_commit(platform_.commit_data(address, count), address, count, PageUse::data);
 }
 
 Result<void> Arena::commit_copy(uintptr_t address, const void* source, size_t count, PageUse use) {
     SGXDL_TRY(check_usable(address, count));
-    SGXDL_TRY(platform_.commit_copy(address, source, count, use));
-    mark_committed(address, count, use);
-    return {};
+    return finish_commit(platform_.commit_copy(address, source, count, use), address, count, use);
 }
 
-void Arena::mark_committed(uintptr_t address, size_t count, PageUse use) {
+Result<void> Arena::finish_commit(const Result<void>& done, uintptr_t address, size_t count,
+                                  PageUse use) {
     const size_t first = index(address);
     for (size_t i = first; i < first + count; ++i) {
         SGXDL_ASSERT(pages_[i].state == Page::State::taken);
+        if (!done) {
+            if (!platform_.usable(base_ + i * page_size, 1)) pages_[i].state = Page::State::lost;
+            continue;
+        }
         pages_[i].state = Page::State::committed;
         pages_[i].use = use;
         pages_[i].holders = 0;
     }
-    committed_[static_cast<size_t>(use)] += count;
+    if (done) committed_[static_cast<size_t>(use)] += count;
+    return done;
 }
 
 void Arena::release_run(size_t first, size_t count, Page::State after) {
@@ -105,6 +107,18 @@ void Arena::release(uintptr_t address, size_t count, bool give_back) {
     }
 }
 
+void Arena::discard(uintptr_t address, size_t count) {
+    const size_t first = index(address);
+    for (size_t i = first; i < first + count; ++i) {
+        if (pages_[i].state == Page::State::committed) {
+            pages_[i].state = Page::State::dead;
+            ++dead_;
+        } else if (pages_[i].state == Page::State::taken) {
+            give(base_ + i * page_size, 1);
+        }
+    }
+}
+
 void Arena::hold(uintptr_t address, uint64_t size) {
     if (size == 0) return;
     const size_t first = index(address & ~(page_size - 1));
@@ -131,7 +145,7 @@ void Arena::drop(uintptr_t address, uint64_t size) {
 bool Arena::sweep() {
     if (dead_ == 0) return false;
     while (pages_[sweep_at_].state != Page::State::dead)
-        sweep_at_ = (sweep_at_ + 1) % pages_.size();
+        sweep_at_ = sweep_at_ + 1 == pages_.size() ? 0 : sweep_at_ + 1;
     const size_t first = sweep_at_;
     size_t run = 1;
     while (first + run < pages_.size() && run < sweep_run &&

@@ -28,6 +28,9 @@ class Arena {
     // `give`. Taken pages in the range that are not committed are only given back.
     void release(uintptr_t address, size_t count, bool give);
 
+    // Gives address space back as sweep() releases its pages.
+    void discard(uintptr_t address, size_t count);
+
     // One more, or one less, linked copy stands on [address, address + size).
     void hold(uintptr_t address, uint64_t size);
     void drop(uintptr_t address, uint64_t size);
@@ -52,7 +55,8 @@ class Arena {
         return (address - base_) / page_size;
     }
     Result<void> check_usable(uintptr_t address, size_t count);
-    void mark_committed(uintptr_t address, size_t count, PageUse use);
+    Result<void> finish_commit(const Result<void>& done, uintptr_t address, size_t count,
+                               PageUse use);
     // Gives committed pages [first, first + count), all alike, back to the platform.
     void release_run(size_t first, size_t count, Page::State after);
 

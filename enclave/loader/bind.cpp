@@ -93,7 +93,26 @@ Result<uint32_t> Operation::use_import(uint32_t import) {
     return static_cast<uint32_t>(module_->imports.size() - 1);
 }
 
+// Units that the patch removes. It refers to none of them: their names are free for imports.
+Result<void> Operation::bind_removed() {
+    std::string_view names = bundle_->removed;
+    while (!names.empty()) {
+        const std::string_view name(names.data());
+        names.remove_prefix(name.size() + 1);
+        const uint32_t symbol = new_module_ ? none : module_->names.find(name);
+        if (symbol == none || module_->units[module_->symbols[symbol].unit].name_symbol != symbol)
+            return make_error(Code::no_such_symbol, "'%s', which the patch removes", name.data());
+        Unit& unit = module_->units[module_->symbols[symbol].unit];
+        if (unit.next_removed) continue;
+        if (!touched_.push(module_->symbols[symbol].unit))
+            return make_error(Code::no_memory, "change records");
+        unit.next_removed = true;
+    }
+    return {};
+}
+
 Result<bool> Operation::bind_targets(Budget& budget) {
+    if (cursor_ == 0) SGXDL_TRY(bind_removed());
     for (; cursor_ < bundle_->targets.size(); ++cursor_) {
         if (budget.spent()) return false;
         budget.spend(Budget::record);
@@ -102,7 +121,9 @@ Result<bool> Operation::bind_targets(Budget& budget) {
         if (target.kind != Target::Kind::undefined) continue;
         const std::string_view name(bundle_->strings.data() + target.value);
         const uint32_t symbol = new_module_ ? none : module_->names.find(name);
-        if (symbol != none && !module_->units[module_->symbols[symbol].unit].removed) {
+        const Unit* unit =
+            symbol == none ? nullptr : &module_->units[module_->symbols[symbol].unit];
+        if (unit && !unit->removed && !unit->next_removed) {
             target =
                 Target{Target::Kind::symbol, module_->symbols[symbol].function, false, symbol, 0};
             continue;
@@ -115,6 +136,7 @@ Result<bool> Operation::bind_targets(Budget& budget) {
         if (import == none) return make_error(Code::missing_import, "'%s'", name.data());
         auto used = use_import(import);
         if (!used) return used.error();
+        budget.spend(static_cast<int64_t>(module_->imports.size()));
         target =
             Target{Target::Kind::import, core_.config.imports[import].is_function, false, *used, 0};
     }
@@ -160,7 +182,11 @@ Result<void> Operation::check_relocation(const Definition& d, const Piece& piece
         case Target::Kind::undefined:
             return refuse("names a symbol that cannot be reached");
         case Target::Kind::import:
-            if (branch && !target.function) return refuse("branches to an object");
+            // No fault of the payload: the image's list of imports knows what the name stands for.
+            if (branch && !target.function)
+                return make_error(
+                    Code::missing_import, "'%s' as a function, which '%s' calls; it is an object",
+                    core_.config.imports[module_->imports[target.index].import].name, unit);
             return {};
         case Target::Kind::zero:
             return {};

@@ -2,7 +2,7 @@
 // not by a clock: an enclave has no clock that it can trust.
 #pragma once
 
-#include <cstdint>
+#include SGXDL_PLATFORM_HEADER
 
 namespace sgxdl {
 
@@ -15,8 +15,11 @@ struct Budget {
     static constexpr int64_t bytes_per_unit = 8;  // copy or hash this many bytes
 
     int64_t left = slice;
+    uint64_t heap_at_begin = Platform::heap_growth();
     void spend(int64_t cost) { left -= cost; }
-    bool spent() const { return left <= 0; }
+    bool spent() const {
+        return left <= static_cast<int64_t>(Platform::heap_growth() - heap_at_begin) * page;
+    }
 };
 
 }  // namespace sgxdl

@@ -85,14 +85,6 @@ void Core::for_each_copy(const Module& module, uint32_t unit, Use&& use) {
     look(module.units[unit].live);
 }
 
-Instance* Core::instance_at(const Module& module, uint32_t unit, uint64_t number) {
-    Instance* found = nullptr;
-    for_each_copy(module, unit, [&](Instance* copy) {
-        if (copy->birth <= number && number < copy->death) found = copy;
-    });
-    return found;
-}
-
 void Core::fill_stub(const Module& module, uint32_t symbol) {
     const ModuleSymbol& s = module.symbols[symbol];
     auto fill = [&](const Generation& generation, const Instance* copy) {
@@ -139,8 +131,9 @@ void Core::free_module(Module* module) {
     for (UndoEntry& entry : module->undo) {
         if (entry.definition) dereference(entry.definition->bundle);
     }
-    for (PatchRecord& patch : module->patches)
-        dereference(patch.bundle);
+    for (PatchRecord& patch : module->patches) {
+        if (patch.bundle) dereference(patch.bundle);
+    }
     Bundle* base = module->base;
     destroy(module);
     dereference(base);

@@ -28,8 +28,6 @@ struct Core {
     // Calls use(copy) for every linked copy of the unit that is present.
     template <class Use>
     void for_each_copy(const Module& module, uint32_t unit, Use&& use);
-    // The linked copy of a unit that belongs to generation `number`; nullptr when there is none.
-    Instance* instance_at(const Module& module, uint32_t unit, uint64_t number);
     // Sets a stub's slot in every live generation (and the pending one) to that generation's copy.
     void fill_stub(const Module& module, uint32_t symbol);
 

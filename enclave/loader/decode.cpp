@@ -10,7 +10,7 @@ uint64_t u(uint64_t value) {
 }  // for make_error's %u and %x
 }  // namespace
 
-Result<bool> Decoder::read_header(Budget&) {
+Result<bool> Decoder::read_header(Budget& budget) {
     if (size() < elf::header_size)
         return make_error(Code::truncated, "ELF header needs %u bytes, payload has %u",
                           elf::header_size, size());
@@ -42,7 +42,16 @@ Result<bool> Decoder::read_header(Budget&) {
     if (names == 0 || names >= section_count_)
         return make_error(Code::bad_elf, "e_shstrndx %u", u(names));
     SGXDL_TRY(read_string_table(names, b_.section_names));
-    if (!b_.section_piece.resize(section_count_, none))
+    // Growing by doubling would touch twice the pages; in an enclave each costs a fault.
+    size_t allocated = 0, relocated = 0;
+    for (uint32_t i = 1; i < section_count_; ++i) {
+        const elf::Section s = section(i);
+        allocated += (s.flags & elf::shf_alloc) != 0;
+        relocated += s.type == elf::sht_rela;
+    }
+    budget.spend(static_cast<int64_t>(section_count_) * Budget::record / 4);
+    if (!b_.section_piece.resize(section_count_, none) || !b_.pieces.reserve(allocated) ||
+        !relas_.reserve(relocated))
         return make_error(Code::no_memory, "section records");
     cursor_ = 1;
     return true;
@@ -119,6 +128,7 @@ Result<bool> Decoder::read_sections(Budget& budget) {
     }
     if (!symtab_.section) return make_error(Code::bad_elf, "no symbol table");
     SGXDL_TRY(read_string_table(strtab_, b_.strings));
+    cursor_ = 0;
     symbol_count_ = static_cast<uint32_t>(symtab_.size / elf::symbol_size);
     if (extended_index_.section && extended_index_.size / 4 < symbol_count_)
         return make_error(Code::truncated, "SHT_SYMTAB_SHNDX section");
@@ -245,19 +255,26 @@ Result<void> Decoder::make_group(const Span& group) {
 }
 
 Result<bool> Decoder::make_definitions(Budget& budget) {
-    if (!b_.piece_order.reserve(b_.pieces.size()) || !b_.definitions.reserve(b_.pieces.size()))
+    if (cursor_ == 0 &&
+        (!b_.piece_order.reserve(b_.pieces.size()) || !b_.definitions.reserve(b_.pieces.size())))
         return make_error(Code::no_memory, "unit records");
-    for (const Span& rela : relas_)
-        SGXDL_TRY(attach_relocations(rela));
-    for (const Span& group : groups_)
-        SGXDL_TRY(make_group(group));
-    for (uint32_t i = 0; i < b_.pieces.size(); ++i) {
-        if (b_.pieces[i].definition != none) continue;
-        if (!b_.piece_order.push(i)) return make_error(Code::no_memory, "unit records");
-        SGXDL_TRY(
-            add_definition(static_cast<uint32_t>(b_.piece_order.size()) - 1, 1, b_.pieces[i].kind));
+    // Over relocation sections, groups, and sections that are in no group.
+    const size_t groups = relas_.size(), alone = groups + groups_.size();
+    for (; cursor_ < alone + b_.pieces.size(); ++cursor_) {
+        if (budget.spent()) return false;
+        budget.spend(Budget::record);
+        if (cursor_ < groups) {
+            SGXDL_TRY(attach_relocations(relas_[cursor_]));
+        } else if (cursor_ < alone) {
+            SGXDL_TRY(make_group(groups_[cursor_ - groups]));
+        } else {
+            const auto i = static_cast<uint32_t>(cursor_ - alone);
+            if (b_.pieces[i].definition != none) continue;
+            if (!b_.piece_order.push(i)) return make_error(Code::no_memory, "unit records");
+            SGXDL_TRY(add_definition(static_cast<uint32_t>(b_.piece_order.size()) - 1, 1,
+                                     b_.pieces[i].kind));
+        }
     }
-    budget.spend(static_cast<int64_t>(b_.pieces.size()) * Budget::record / 4);
     if (!b_.targets.resize(symbol_count_) || !b_.symbols.reserve(symbol_count_) ||
         !b_.names.reserve(symbol_count_))
         return make_error(Code::no_memory, "symbol records");

@@ -194,6 +194,8 @@ Result<void> Generations::prepare() {
         // Tables of generations that nobody is pinned to may take up the room.
         scan();
         collect();
+        while (arena_.sweep()) {
+        }
         made = new_table(*next);
     }
     if (!made) {
@@ -263,7 +265,7 @@ void Generations::collect() {
             continue;
         }
         newer->older = g->older;
-        free_table(*g);
+        arena_.discard(g->table, table_space());
         destroy(g);
     }
 }

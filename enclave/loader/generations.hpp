@@ -69,7 +69,8 @@ class Generations {
     void scan();
     // True when a pin of the last scan, or the current generation, lies in [birth, death).
     bool reachable(uint64_t birth, uint64_t death) const;
-    // Frees the tables of retired generations that the last scan found unpinned.
+    // Drops retired generations that the last scan found unpinned; Arena::sweep() frees their
+    // tables.
     void collect();
 
     uint32_t live_count() const;

@@ -24,16 +24,17 @@ void emit_veneer(uint8_t* bytes, uint64_t target) {
 
 // --- what is needed -----------------------------------------------------------------------------
 
-uint32_t Operation::constant_slot(uint32_t index) const {
-    const ModuleSymbol& symbol = module_->symbols[index];
+uintptr_t Operation::constant_address(const ModuleSymbol& symbol) const {
     const Unit& unit = module_->units[symbol.unit];
-    // A copy that this operation makes has no address before place().
-    const uintptr_t value = unit.mark == mark_link && !unit.next ? 0 : symbol_address(symbol);
-    for (uint32_t i = 0; i < module_->constant_slots.size(); ++i) {
-        const ConstantSlot& slot = module_->constant_slots[i];
-        if (slot.symbol == index && slot.value == value) return i;
-    }
-    return none;
+    return unit.mark == mark_link && !unit.next ? 0 : symbol_address(symbol);
+}
+
+uint32_t Operation::constant_slot(const ModuleSymbol& symbol) const {
+    const uintptr_t value = constant_address(symbol);
+    uint32_t i = symbol.first_slot;
+    while (i != none && module_->constant_slots[i].value != value)
+        i = module_->constant_slots[i].next;
+    return i;
 }
 
 Result<void> Operation::survey_relocation(const Bundle& bundle, const Piece& piece,
@@ -52,11 +53,13 @@ Result<void> Operation::survey_relocation(const Bundle& bundle, const Piece& pie
             }
         }
         if (relocation_uses_got(type) && module_->units[symbol.unit].kind == UnitKind::constant) {
-            if (constant_slot(target.index) != none) return {};
+            if (constant_slot(symbol) != none) return {};
             const auto number = static_cast<uint32_t>(module_->constant_slots.size());
-            if (!module_->constant_slots.push(ConstantSlot{target.index, 0, 0}) ||
+            if (!module_->constant_slots.push(
+                    ConstantSlot{constant_address(symbol), 0, symbol.first_slot}) ||
                 !slots_.push(Slot{target.index, none, false, number, 0}))
                 return make_error(Code::no_memory, "GOT records");
+            symbol.first_slot = number;
         } else if (relocation_uses_got(type) && symbol.got == 0) {
             if (!slots_.push(Slot{target.index, none, false, none, 0}))
                 return make_error(Code::no_memory, "GOT records");
@@ -215,7 +218,7 @@ Result<uint64_t> Operation::target_address(const Unit& unit, const Piece& piece,
             if (symbol.function && !branch) return core_.generations.stub_address(symbol.stub);
             const uintptr_t address = symbol_address(symbol);
             if (address && got) {
-                const uint32_t slot = constant_slot(target.index);
+                const uint32_t slot = constant_slot(symbol);
                 return slot == none ? symbol.got : module_->constant_slots[slot].slot;
             }
             if (!address)

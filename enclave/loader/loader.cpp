@@ -175,9 +175,10 @@ bool Loader::reclaim() {
     }
     for (size_t i = 0; i < core.modules.size(); ++i) {
         Module* module = core.modules[i];
-        if (!module->unloading || module->instances > 0 || state_->operation) continue;
+        if (!module->unloading || module->instances > 0) continue;
         core.modules.remove_unordered(i);
         core.free_module(module);
+        freed = true;
         break;
     }
     return core.arena.sweep() || freed;
@@ -258,15 +259,16 @@ Result<ModuleInfo> Loader::module_info(uint32_t index) {
     const Module& module = *state_->core.modules[index];
     const Bundle& newest = *module.newest();
     ModuleInfo info{};
-    info.name = module.name.data();
-    info.version = newest.header.version;
+    memcpy(info.name, module.base->header.module, sizeof info.name);
+    memcpy(info.version, newest.header.version, sizeof info.version);
     info.security_version = newest.header.security_version;
     info.floor = state_->core.floor_of(module.name);
     info.patches = static_cast<uint32_t>(module.patches.size());
+    info.unloading = module.unloading;
     memcpy(info.digest, newest.digest, sizeof info.digest);
     info.retained_bytes = module.base->header.payload_size;
     for (const PatchRecord& patch : module.patches)
-        info.retained_bytes += patch.bundle->header.payload_size;
+        info.retained_bytes += patch.bundle ? patch.bundle->header.payload_size : 0;
     for (const Unit& unit : module.units) {
         if (unit.definition && unit.definition->kind == UnitKind::text && !unit.removed)
             ++info.functions_defined;

@@ -74,14 +74,15 @@ struct Progress {
     uint64_t generation = 0;         // current generation after it
 };
 
-// Everything `list` shows about one module; names point into the loader until the next change.
+// Everything `list` shows about one module. A copy: the module may be gone when it is read.
 struct ModuleInfo {
-    const char* name;
-    const char* version;
+    char name[SGXDL_BUNDLE_NAME_SIZE];
+    char version[SGXDL_BUNDLE_NAME_SIZE];
     uint64_t security_version;
     uint64_t floor;
     uint32_t functions_defined, functions_loaded;
     uint32_t patches;         // patches applied at present
+    bool unloading;           // unloaded; calls that began before may still be in it
     uint64_t retained_bytes;  // pristine bundles kept for re-linking and rollback
     uint8_t digest[32];       // bundle digest that names the present state
 };

@@ -137,7 +137,8 @@ struct Unit {
     const Definition* next_definition = nullptr;  // of the operation in flight
     Instance* live = nullptr;
     Instance* next = nullptr;
-    uint32_t mark = 0;  // scratch of the operation in flight
+    Instance* kept = nullptr;  // scratch of publishing: its copies in Module::kept
+    uint32_t mark = 0;         // scratch of the operation in flight
     uint32_t name_symbol = none;
     UnitKind kind = UnitKind::text;  // for life
     bool root = false;               // asked for by name, or by loading the whole module
@@ -155,7 +156,8 @@ struct ModuleSymbol {
     uint64_t next_offset = 0;
     uintptr_t got = 0;  // its GOT slot, 0: none
     uint32_t stub = none;
-    bool handed_out = false;  // by symbol()
+    uint32_t first_slot = none;  // a constant's, in Module::constant_slots
+    bool handed_out = false;     // by symbol()
     bool function = false;
     bool global = false;
 };
@@ -163,9 +165,9 @@ struct ModuleSymbol {
 // A GOT slot that holds the address of one copy of a constant. Other symbols have one address for
 // life and one slot at most (ModuleSymbol::got).
 struct ConstantSlot {
-    uint32_t symbol = none;
     uintptr_t value = 0;  // 0: of the copy that the operation in flight makes
     uintptr_t slot = 0;
+    uint32_t next = none;  // of the same symbol
 };
 
 // What a module uses of the allow-list.
@@ -188,8 +190,8 @@ struct UndoEntry {
 };
 
 struct PatchRecord {
-    Bundle* bundle = nullptr;
-    uint32_t first_undo = 0;  // in Module::undo
+    Bundle* bundle = nullptr;  // nullptr: let go, nothing leads back to it
+    uint32_t first_undo = 0;   // in Module::undo
 };
 
 struct Module {

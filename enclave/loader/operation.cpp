@@ -161,7 +161,7 @@ Result<void> Operation::begin_bundle(const sgxdl_bundle_header& header,
     reference(bundle_);
     bundle_->header = header;
     bundle_digest(header, bundle_->digest);
-    bundle_->payload = static_cast<uint8_t*>(Platform::allocate(header.payload_size));
+    bundle_->payload = static_cast<uint8_t*>(Platform::reserve(header.payload_size));
     decoder_ = create<Decoder>(*bundle_);
     if (!bundle_->payload || !decoder_)
         return make_error(Code::no_memory, "%u bytes of payload", header.payload_size);
@@ -206,6 +206,8 @@ Result<void> Operation::feed(std::span<const uint8_t> bytes) {
         return make_error(Code::too_large, "more payload than the %u bytes of the header",
                           bundle_->header.payload_size);
     }
+    if (!Platform::extend(bundle_->payload, bundle_->received + bytes.size()))
+        return make_error(Code::no_memory, "%u bytes of payload", bundle_->header.payload_size);
     memcpy(bundle_->payload + bundle_->received, bytes.data(), bytes.size());
     crypto_generichash_update(&bundle_->hash, bytes.data(), bytes.size());
     bundle_->received += bytes.size();
@@ -252,8 +254,12 @@ Operation::~Operation() {
         }
         core_.generations.drop_pending();
         if (module_) {
-            for (const Slot& slot : slots_)
+            for (const Slot& slot : slots_) {
                 slot_address(slot) = 0;
+                if (slot.constant == none) continue;
+                module_->symbols[slot.symbol].first_slot =
+                    module_->constant_slots[slot.constant].next;
+            }
             Vec<uint32_t> stubs;
             (void)stubs.reserve(new_stubs_.size());
             for (uint32_t index : new_stubs_) {

@@ -106,6 +106,7 @@ class Operation {
     }
     Result<void> bind_new_symbol(DefinedSymbol& symbol);
     Result<void> bind_definition(Definition& definition);
+    Result<void> bind_removed();
     Result<uint32_t> use_import(uint32_t import);
     Result<void> check_relocation(const Definition& definition, const Piece& piece,
                                   const elf::Rela& rela);
@@ -114,6 +115,7 @@ class Operation {
     uint32_t target_unit(const Bundle& bundle, const Target& target) const;
     Result<void> set_next(uint32_t unit, const Definition* definition);
     void clear_next(Unit& unit);
+    uint32_t stub_of(const Definition& definition) const;
     bool same_content(const Definition& a, const Definition& b) const;
     Result<void> mark_for_link(uint32_t unit);
     void use_module(Module* module);
@@ -123,8 +125,10 @@ class Operation {
     // True when the constant points to one that is not decided upon.
     bool waits(uint32_t unit) const;
     Result<bool> equals_copy(const Unit& unit);
+    // Where the constant will stand; 0 for a copy that this operation makes, before place().
+    uintptr_t constant_address(const ModuleSymbol& symbol) const;
     // The constant's slot in Module::constant_slots; none when it must be made.
-    uint32_t constant_slot(uint32_t symbol) const;
+    uint32_t constant_slot(const ModuleSymbol& symbol) const;
     Result<void> survey_relocation(const Bundle& bundle, const Piece& piece, const elf::Rela& rela);
     Result<void> link_piece(const Unit& unit, const Piece& piece, uint8_t* bytes,
                             uintptr_t address);

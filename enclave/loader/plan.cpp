@@ -68,6 +68,8 @@ Result<bool> Operation::adopt(Budget& budget) {
         Unit& unit = module_->units[next.unit];
         const Definition* present = unit.definition;
         const char* name = unit_name(*module_, next.unit);
+        if (unit.next_removed)
+            return make_error(Code::not_normal_form, "'%s' is both defined and removed", name);
         bool changed = next.kind == UnitKind::text;
         if (present && next.kind != UnitKind::text) {
             const bool same = same_content(*present, next);
@@ -81,20 +83,6 @@ Result<bool> Operation::adopt(Budget& budget) {
         SGXDL_TRY(set_next(next.unit, &next));
         if (changed && unit.live) SGXDL_TRY(mark_for_link(next.unit));
         if (next.kind == UnitKind::text && kind_ == Kind::patch) ++progress_.changed_functions;
-    }
-    std::string_view names = bundle_->removed;
-    while (!names.empty()) {
-        const std::string_view name(names.data());
-        names.remove_prefix(name.size() + 1);
-        const uint32_t symbol = new_module_ ? none : module_->names.find(name);
-        if (symbol == none || module_->units[module_->symbols[symbol].unit].name_symbol != symbol)
-            return make_error(Code::no_such_symbol, "'%s', which the patch removes", name.data());
-        const uint32_t unit = module_->symbols[symbol].unit;
-        if (module_->units[unit].next_definition)
-            return make_error(Code::not_normal_form, "'%s' is both defined and removed",
-                              name.data());
-        if (!touched_.push(unit)) return make_error(Code::no_memory, "change records");
-        module_->units[unit].next_removed = true;
     }
     return true;
 }
@@ -173,18 +161,21 @@ Result<bool> Operation::find_edges(Budget& budget) {
     return true;
 }
 
+// The first symbol of the definition that has a stub; none when there is none.
+uint32_t Operation::stub_of(const Definition& d) const {
+    for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
+        const uint32_t symbol = d.bundle->symbols[s].id;
+        if (module_->symbols[symbol].stub != none) return symbol;
+    }
+    return none;
+}
+
 // Removed functions end, unless a stub leads to them or loaded code that stays branches to them.
 Result<bool> Operation::drop_removed(Budget&) {
-    auto has_stub = [&](const Definition& d) {
-        for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
-            if (module_->symbols[d.bundle->symbols[s].id].stub != none) return true;
-        }
-        return false;
-    };
     for (uint32_t index : touched_) {
         Unit& unit = module_->units[index];
-        if (!unit.next_removed || !unit.live || unit.live->definition->kind != UnitKind::text ||
-            has_stub(*unit.live->definition))
+        if (!unit.next_removed || !unit.live || unit.kind != UnitKind::text ||
+            stub_of(*unit.live->definition) != none)
             continue;
         unit.mark = mark_dropped;
         if (!dropped_.push(index)) return make_error(Code::no_memory, "list of units");
@@ -230,9 +221,11 @@ Result<bool> Operation::choose_roots(Budget& budget) {
         if (effective(unit) && !unit.removed) SGXDL_TRY(choose(static_cast<uint32_t>(cursor_)));
     }
     const NameMap& names = new_module_ ? bundle_->names : module_->names;
-    for (size_t at = 0; at < names_.size();) {
-        const std::string_view name(&names_[at]);
-        at += name.size() + 1;
+    while (cursor_ < names_.size()) {
+        if (budget.spent()) return false;
+        budget.spend(Budget::record);
+        const std::string_view name(&names_[cursor_]);
+        cursor_ += name.size() + 1;
         const uint32_t symbol = names.find(name);
         const uint32_t index = symbol == none ? none : module_->symbols[symbol].unit;
         if (index == none || !effective(module_->units[index]) || module_->units[index].removed)
@@ -278,12 +271,14 @@ Result<bool> Operation::reach(Budget& budget) {
 
 // Named functions, and loaded code that nothing else reaches, end. Data, constants and literals
 // stay until the module goes, because programs keep pointers to them, and so does what they point
-// to.
+// to. Removed functions that have a stub stay unless they are named.
 Result<bool> Operation::choose_kept(Budget& budget) {
     if (names_.empty()) return true;
-    for (size_t at = 0; cursor_ == 0 && at < names_.size();) {
-        const std::string_view name(&names_[at]);
-        at += name.size() + 1;
+    while (cursor_ < names_.size()) {
+        if (budget.spent()) return false;
+        budget.spend(Budget::record);
+        const std::string_view name(&names_[cursor_]);
+        cursor_ += name.size() + 1;
         const uint32_t symbol = module_->names.find(name);
         Unit* unit = symbol == none ? nullptr : &module_->units[module_->symbols[symbol].unit];
         if (!unit || !unit->live || unit->kind != UnitKind::text)
@@ -293,11 +288,14 @@ Result<bool> Operation::choose_kept(Budget& budget) {
         if (!touched_.push(module_->symbols[symbol].unit))
             return make_error(Code::no_memory, "change records");
     }
-    while (cursor_ < module_->units.size()) {
-        Unit& unit = module_->units[cursor_];
-        if (unit.live && !unit.next_removed && (unit.root || unit.kind != UnitKind::text)) {
+    while (cursor_ < names_.size() + module_->units.size()) {
+        const size_t index = cursor_ - names_.size();
+        Unit& unit = module_->units[index];
+        if (unit.live && !unit.next_removed &&
+            (unit.root || unit.kind != UnitKind::text ||
+             (unit.removed && stub_of(*unit.live->definition) != none))) {
             unit.mark = mark_link;
-            if (!kept_.push(static_cast<uint32_t>(cursor_)))
+            if (!kept_.push(static_cast<uint32_t>(index)))
                 return make_error(Code::no_memory, "list of units");
         }
         ++cursor_;
@@ -337,12 +335,10 @@ Result<bool> Operation::choose_dropped(Budget& budget) {
         Unit& unit = module_->units[cursor_];
         if (!unit.live || unit.mark) continue;
         const Definition& d = *unit.live->definition;
-        for (uint32_t s = d.first_symbol; s != none && !force_;
-             s = d.bundle->symbols[s].next_in_definition) {
-            if (module_->symbols[d.bundle->symbols[s].id].stub != none)
-                return make_error(Code::in_use, "the address of '%s' was handed out",
-                                  d.bundle->symbols[s].name.data());
-        }
+        const uint32_t handed_out = force_ ? none : stub_of(d);
+        if (handed_out != none)
+            return make_error(Code::in_use, "the address of '%s' was handed out",
+                              module_->symbols[handed_out].name.data());
         unit.mark = mark_dropped;
         if (!dropped_.push(static_cast<uint32_t>(cursor_)))
             return make_error(Code::no_memory, "list of units");

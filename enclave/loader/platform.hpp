@@ -41,12 +41,20 @@ concept LoaderPlatform = requires(P& p, uintptr_t address, size_t count, const v
     // remove is set aside by the platform, and false says that the address range must not be
     // reused.
     { p.release(address, count) } -> std::same_as<bool>;
+    // Asked after a commit that failed: false when the OS kept one of these pages for ever.
+    { p.usable(address, count) } -> std::same_as<bool>;
     // Page-aligned scratch pages, RW, for building code in; nullptr when there is no memory.
     { p.staging_alloc(count) } -> std::same_as<void*>;
     {p.staging_free(bytes, count)};
     // Heap for the core's records, aligned to 16; nullptr when there is none. Static; any thread.
     { P::allocate(count) } -> std::same_as<void*>;
     {P::deallocate(bytes)};
+    // A block like allocate()'s of which only what extend(block, size) covered, bytes [0, size),
+    // may be used: large ones need not get all their pages in one slice.
+    { P::reserve(count) } -> std::same_as<void*>;
+    { P::extend(bytes, count) } -> std::same_as<bool>;
+    // Pages that the heap has had to ask the system for so far: a slice pays for them.
+    { P::heap_growth() } -> std::same_as<uint64_t>;
     // Index of the calling thread, below thread_capacity(); the same for the thread's whole life.
     { p.thread_index() } -> std::same_as<uint32_t>;
     { P::thread_capacity } -> std::convertible_to<uint32_t>;

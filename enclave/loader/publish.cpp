@@ -40,7 +40,9 @@ Result<bool> Operation::fill_table(Budget& budget) {
     Generations& generations = core_.generations;
     for (; cursor_ < new_stubs_.size(); ++cursor_) {
         if (budget.spent()) return false;
-        budget.spend(Budget::record + static_cast<int64_t>(core_.retired.size()));
+        budget.spend(Budget::record +
+                     static_cast<int64_t>(core_.retired.size() + module_->kept.size()) *
+                         generations.live_count());
         core_.fill_stub(*module_, new_stubs_[cursor_]);
     }
     if (!generations.pending()) return true;
@@ -94,7 +96,7 @@ void Operation::back_fill(uint64_t number) {
         if (d.kind != UnitKind::text || (unit.live && !unit.next_definition)) continue;
         for (uint32_t s = d.first_symbol; s != none; s = d.bundle->symbols[s].next_in_definition) {
             const DefinedSymbol& defined = d.bundle->symbols[s];
-            if (unit.live && place_of(*unit.live->definition, defined.id).piece) continue;
+            if (unit.live && module_->symbols[defined.id].piece != none) continue;
             unit.next->from = 0;
             const uint32_t stub = module_->symbols[defined.id].stub;
             if (stub == none) continue;
@@ -125,6 +127,11 @@ void Operation::record_undo() {
             if (entry.definition) dereference(entry.definition->bundle);
         }
         module_->undo.truncate(0);
+        for (PatchRecord& patch : module_->patches) {
+            if (!patch.bundle || patch.bundle->references > 1) continue;
+            dereference(patch.bundle);
+            patch.bundle = nullptr;
+        }
         core_.raise_floor(bundle_->header);
     }
     if (kind_ != Kind::patch) return;
@@ -149,6 +156,19 @@ void Operation::keep_for_removed() {
         const bool room = needed_.push(instance);
         SGXDL_ASSERT(room);
     };
+    for (Instance* copy : module_->kept) {
+        Unit& unit = module_->units[copy->definition->unit];
+        copy->reached = unit.kept;
+        unit.kept = copy;
+    }
+    // What is needed has not ended, or is kept since then.
+    auto copy_at = [](const Unit& unit, uint64_t number) {
+        if (unit.live && unit.live->birth <= number) return unit.live;
+        Instance* copy = unit.kept;
+        while (copy && (copy->birth > number || copy->death <= number))
+            copy = copy->reached;
+        return copy;
+    };
     const uint64_t next = core_.generations.current()->number + 1;
     for (Unit& unit : module_->units) {
         const bool text = unit.live && unit.live->definition->kind == UnitKind::text;
@@ -160,10 +180,12 @@ void Operation::keep_for_removed() {
             const Definition& d = *needed_[at]->definition;
             for (uint32_t e = 0; e < d.edge_count; ++e) {
                 const uint32_t to = module_->symbols[d.bundle->edges[d.first_edge + e]].unit;
-                need(core_.instance_at(*module_, to, unit.removed_at - 1));
+                need(copy_at(module_->units[to], unit.removed_at - 1));
             }
         }
     }
+    for (Instance* copy : module_->kept)
+        module_->units[copy->definition->unit].kept = nullptr;
 }
 
 // A back-filled function can be entered under any older pin, and with it all that it is bound to:
@@ -204,12 +226,16 @@ void Operation::publish_units(uint64_t number) {
         SGXDL_ASSERT(room);
         unit.live = nullptr;
     };
+    for (size_t i = 0; !reused_.empty() && i < module_->kept.size();) {
+        Instance* instance = module_->kept[i];
+        if (module_->units[instance->definition->unit].next == instance) {
+            module_->kept.remove_unordered(i);
+        } else {
+            ++i;
+        }
+    }
     for (uint32_t index : reused_) {
         Unit& unit = module_->units[index];
-        size_t at = 0;
-        while (module_->kept[at] != unit.next)
-            ++at;
-        module_->kept.remove_unordered(at);
         retire(unit);
         unit.live = unit.next;
         unit.live->death = forever;
@@ -262,9 +288,11 @@ void Operation::publish_units(uint64_t number) {
             reference(next->bundle);
             for (uint32_t s = next->first_symbol; s != none;
                  s = next->bundle->symbols[s].next_in_definition) {
-                ModuleSymbol& symbol = module_->symbols[next->bundle->symbols[s].id];
+                const DefinedSymbol& defined = next->bundle->symbols[s];
+                ModuleSymbol& symbol = module_->symbols[defined.id];
                 symbol.piece = symbol.next_piece;
                 symbol.offset = symbol.next_offset;
+                symbol.global = defined.global;
             }
         }
         clear_next(unit);
@@ -307,7 +335,12 @@ Result<bool> Operation::publish(Budget&) {
     }
     for (uint32_t index : roots_)
         module_->units[index].root = true;
-    if (kind_ == Kind::extend && names_.empty()) module_->whole = true;
+    if (kind_ == Kind::extend && names_.empty()) {
+        module_->whole = true;
+        // Also those that are not in the present build: they may come again.
+        for (Unit& unit : module_->units)
+            unit.root = true;
+    }
     if (kind_ == Kind::unload && names_.empty()) module_->unloading = true;
     if (generations.pending()) generations.publish();
     progress_.generation = generations.current()->number;

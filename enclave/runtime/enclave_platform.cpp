@@ -52,6 +52,10 @@ bool Platform::release(uintptr_t address, size_t count) {
     return pages::release(address, count);
 }
 
+bool Platform::usable(uintptr_t address, size_t count) {
+    return pages::usable(address, count);
+}
+
 // Staging is heap: units are page aligned, and it is reused instead of trimmed each time.
 void* Platform::staging_alloc(size_t count) {
     return heap::allocate_aligned(page_size, count * page_size);
@@ -67,6 +71,18 @@ void* Platform::allocate(size_t bytes) {
 
 void Platform::deallocate(void* block) {
     heap::release(block);
+}
+
+void* Platform::reserve(size_t bytes) {
+    return heap::reserve(bytes);
+}
+
+bool Platform::extend(void* block, size_t bytes) {
+    return heap::extend(block, bytes);
+}
+
+uint64_t Platform::heap_growth() {
+    return heap::taken();
 }
 
 uint32_t Platform::thread_index() {

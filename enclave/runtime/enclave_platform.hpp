@@ -23,10 +23,14 @@ class Platform {
     Result<void> commit_data(uintptr_t address, size_t count);
     Result<void> commit_copy(uintptr_t address, const void* source, size_t count, PageUse use);
     bool release(uintptr_t address, size_t count);
+    bool usable(uintptr_t address, size_t count);
     void* staging_alloc(size_t count);
     void staging_free(void* pages, size_t count);
     static void* allocate(size_t bytes);
     static void deallocate(void* block);
+    static void* reserve(size_t bytes);
+    static bool extend(void* block, size_t bytes);
+    static uint64_t heap_growth();
     uint32_t thread_index();
     // jmp *%gs:8*index; int3 up to stub_size bytes. `bytes` is where it is built, not where it
     // runs.

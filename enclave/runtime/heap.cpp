@@ -22,9 +22,10 @@ enum class Use : uint8_t { absent = 0, pooled, small, large, large_rest, unusabl
 struct Unit {
     Use use;
     uint8_t size_class;
-    uint16_t used;   // small: blocks handed out
-    uint16_t fresh;  // small: blocks from here on were never handed out
-    uint16_t reserved;
+    uint16_t used;            // small: blocks handed out
+    uint16_t fresh;           // small: blocks from here on were never handed out
+    bool present;             // its pages are committed
+    bool lost;                // a page of it was set aside: unusable once it is given back
     uint32_t next, previous;  // small: list of units of the class that have a free block
     uint32_t run;             // large: units in the run
     uint32_t padding;
@@ -66,7 +67,7 @@ uint32_t unit_count;
 uint32_t first_maybe_free;  // no unit below is absent or pooled
 uint32_t pooled;            // units committed and unused
 uint32_t pooled_least;      // the least of that since the interval began
-std::atomic<uint64_t> pages_committed{0}, large_bytes{0}, large_blocks{0};
+std::atomic<uint64_t> pages_committed{0}, pages_taken{0}, large_bytes{0}, large_blocks{0};
 
 uintptr_t address_of(uint32_t unit) {
     return window + size_t{unit} * unit_size;
@@ -88,7 +89,22 @@ bool have_table(uint32_t last_unit) {
     return true;
 }
 
-// Takes the lowest `n` free units that are neighbours and commits them. Holds pool_lock.
+// Makes units [first, first + n), which are taken, present. Holds pool_lock.
+bool commit_units(uint32_t first, uint32_t n) {
+    for (uint32_t u = first; u < first + n; ++u) {
+        if (units[u].present) continue;
+        if (pages::commit(address_of(u), unit_pages) != pages::Status::ok) {
+            units[u].lost = !pages::usable(address_of(u), unit_pages);
+            return false;
+        }
+        count_pages(unit_pages);
+        pages_taken.fetch_add(unit_pages, std::memory_order_relaxed);
+        units[u].present = true;
+    }
+    return true;
+}
+
+// Takes the lowest `n` free units that are neighbours; commits none. Holds pool_lock.
 uint32_t take_units(uint32_t n, Use use) {
     uint32_t run = 0;
     bool skipped = false;
@@ -102,17 +118,11 @@ uint32_t take_units(uint32_t n, Use use) {
         if (++run < n) continue;
         const uint32_t first = i + 1 - n;
         for (uint32_t u = first; u <= i; ++u) {
-            if (units[u].use == Use::pooled) continue;
-            const pages::Status status = pages::commit(address_of(u), unit_pages);
-            if (status != pages::Status::ok) return none;  // what was committed stays in the pool
-            count_pages(unit_pages);
-            units[u].use = Use::pooled;
-            ++pooled;
-        }
-        pooled -= n;
-        if (pooled < pooled_least) pooled_least = pooled;
-        for (uint32_t u = first; u <= i; ++u)
+            units[u].present = units[u].use == Use::pooled;
+            pooled -= units[u].present;
             units[u].use = u == first ? use : Use::large_rest;
+        }
+        if (pooled < pooled_least) pooled_least = pooled;
         units[first].run = n;
         if (!skipped) first_maybe_free = i + 1;
         return first;
@@ -120,10 +130,12 @@ uint32_t take_units(uint32_t n, Use use) {
     return none;
 }
 
-void pool_units(uint32_t first, uint32_t n) {
-    for (uint32_t u = first; u < first + n; ++u)
-        units[u].use = Use::pooled;
-    pooled += n;
+// What is present stays in the pool. Holds pool_lock.
+void give_units(uint32_t first, uint32_t n) {
+    for (uint32_t u = first; u < first + n; ++u) {
+        units[u].use = units[u].lost ? Use::unusable : units[u].present ? Use::pooled : Use::absent;
+        pooled += units[u].present;
+    }
     if (first < first_maybe_free) first_maybe_free = first;
 }
 
@@ -149,6 +161,10 @@ void* allocate_small(size_t index) {
         LockGuard pool(pool_lock);
         const uint32_t unit = take_units(1, Use::small);
         if (unit == none) return nullptr;
+        if (!commit_units(unit, 1)) {
+            give_units(unit, 1);
+            return nullptr;
+        }
         Unit& u = units[unit];
         u.size_class = static_cast<uint8_t>(index);
         u.used = u.fresh = 0;
@@ -191,11 +207,11 @@ void release_small(uint32_t unit, void* block) {
     if (u.used == 0 && (owner.partial != unit || u.next != none)) {
         unlink(owner, unit);
         LockGuard pool(pool_lock);
-        pool_units(unit, 1);
+        give_units(unit, 1);
     }
 }
 
-void* allocate_large(size_t size) {
+void* reserve_large(size_t size) {
     const size_t n = (size + unit_size - 1) / unit_size;
     if (n == 0 || n > unit_count) return nullptr;
     uint32_t unit;
@@ -207,6 +223,13 @@ void* allocate_large(size_t size) {
     large_bytes.fetch_add(n * unit_size, std::memory_order_relaxed);
     large_blocks.fetch_add(1, std::memory_order_relaxed);
     return reinterpret_cast<void*>(address_of(unit));
+}
+
+void* allocate_large(size_t size) {
+    void* const block = reserve_large(size);
+    if (block == nullptr || heap::extend(block, size)) return block;
+    heap::release(block);
+    return nullptr;
 }
 
 // The unit of a live block; ends the enclave when `block` cannot be one.
@@ -231,6 +254,22 @@ bool start(uintptr_t begin, size_t size) {
     window = aligned + table;
     unit_count = static_cast<uint32_t>((begin + size - window) / unit_size);
     return have_table(0);
+}
+
+void* reserve(size_t size) {
+    return size <= max_small ? allocate(size) : reserve_large(size);
+}
+
+bool extend(void* block, size_t size) {
+    const uint32_t unit = unit_of(block);
+    SGXDL_ASSERT(size <= usable_size(block));
+    if (units[unit].use == Use::small) return true;
+    LockGuard pool(pool_lock);
+    return commit_units(unit, static_cast<uint32_t>((size + unit_size - 1) / unit_size));
+}
+
+uint64_t taken() {
+    return pages_taken.load(std::memory_order_relaxed);
 }
 
 void* allocate(size_t size) {
@@ -272,7 +311,7 @@ void release(void* block) {
     large_bytes.fetch_sub(size_t{n} * unit_size, std::memory_order_relaxed);
     large_blocks.fetch_sub(1, std::memory_order_relaxed);
     LockGuard pool(pool_lock);
-    pool_units(unit, n);
+    give_units(unit, n);
 }
 
 size_t trim(size_t max_pages, bool everything) {

@@ -26,6 +26,11 @@ void* allocate_aligned(size_t alignment,
                        size_t size);  // alignment: power of two, at most unit_size
 void* reallocate(void* block, size_t size);
 void release(void* block);
+
+// A block whose bytes can be used only as far as extend() has made them usable, so that a large
+// one need not get all its pages at once. extend(): bytes [0, size); false when there is no memory.
+void* reserve(size_t size);
+[[nodiscard]] bool extend(void* block, size_t size);
 size_t usable_size(const void* block);
 
 // Gives at most `max_pages` pages of unused units back to the OS. Returns how many it gave. Without
@@ -38,5 +43,6 @@ struct Counters {
     uint64_t pages, live_bytes, live_blocks;
 };
 Counters counters();
+uint64_t taken();  // pages that the OS gave since the start
 
 }  // namespace sgxdl::heap

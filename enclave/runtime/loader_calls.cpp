@@ -111,13 +111,16 @@ Result<WireModuleInfo> get_module_info(uint32_t index) {
     Result<ModuleInfo> info = loader().module_info(index);
     if (!info) return info.error();
     WireModuleInfo wire = {};
-    strncpy(wire.name, info->name, sizeof(wire.name) - 1);
-    strncpy(wire.version, info->version, sizeof(wire.version) - 1);
+    static_assert(sizeof(wire.name) == sizeof(info->name) &&
+                  sizeof(wire.version) == sizeof(info->version));
+    memcpy(wire.name, info->name, sizeof(wire.name));
+    memcpy(wire.version, info->version, sizeof(wire.version));
     wire.security_version = info->security_version;
     wire.floor = info->floor;
     wire.functions_defined = info->functions_defined;
     wire.functions_loaded = info->functions_loaded;
     wire.patches = info->patches;
+    wire.unloading = info->unloading;
     wire.retained_bytes = info->retained_bytes;
     memcpy(wire.digest, info->digest, sizeof(wire.digest));
     return wire;

@@ -179,6 +179,16 @@ bool release(uintptr_t address, size_t n) {
     return clean;
 }
 
+bool usable(uintptr_t address, size_t n) {
+    SGXDL_ASSERT(in_window(address, n));
+    const size_t first = index_of(address);
+    LockGuard guard(lock);
+    for (size_t i = first; i < first + n; ++i) {
+        if (record_present[i / page_size] && record()[i] == State::set_aside) return false;
+    }
+    return true;
+}
+
 Counters counters() {
     return {committed_count.load(std::memory_order_relaxed),
             set_aside_count.load(std::memory_order_relaxed),

@@ -28,7 +28,7 @@ namespace pages {
 enum class Status : uint8_t {
     ok,
     refused,  // the OS did not provide a page, or not the one that was asked for
-    misused,  // outside the dynamic windows, or the record says that the page is present
+    misused,  // outside the dynamic windows, or the record says that the page is not absent
 };
 
 struct Counters {
@@ -44,6 +44,9 @@ struct Counters {
 // Gives pages back, in runs of at most 16 (the driver interrupts every processor for each page).
 // False when at least one had to be set aside: its address is unusable for ever.
 bool release(uintptr_t address, size_t count);
+
+// False when a page of the range was set aside, by release() or by a commit that failed half-way.
+bool usable(uintptr_t address, size_t count);
 
 Counters counters();
 

@@ -1,7 +1,7 @@
 #!/bin/bash
 # Runs one of the audit scripts on small trees that are wrong in one way each: it must accept the
 # right tree and complain about every wrong one with the expected words.
-# usage: finds.sh check-includes|check-hygiene|check-format
+# usage: finds.sh check-includes|check-hygiene|check-format|check-size
 set -uo pipefail
 
 check=$1
@@ -98,7 +98,16 @@ case $check in
         "$tree/scripts/check-format" --fix
         expect accepts "after --fix"
         ;;
-    *) echo "usage: finds.sh check-includes|check-hygiene|check-format" >&2; exit 2 ;;
+    check-size)
+        yes 'int x;' | head -n 5001 >"$tree/enclave/loader/a.cpp"
+        expect "larger than was promised" "too many lines"
+        fresh; printf '#!/bin/sh\necho "{ \"own_text_bytes\": 131073 }"\n' >"$tree/tool"
+        chmod +x "$tree/tool"
+        expect "larger than was promised" "too much text" "$tree/tool" image.elf
+        printf '#!/bin/sh\nexit 1\n' >"$tree/tool"
+        expect "larger than was promised" "no count of the text" "$tree/tool" image.elf
+        ;;
+    *) echo "usage: finds.sh check-includes|check-hygiene|check-format|check-size" >&2; exit 2 ;;
 esac
 [ $bad = 0 ] && echo "$check finds what it is for"
 exit $bad

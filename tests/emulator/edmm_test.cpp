@@ -116,6 +116,8 @@ TEST_F(Edmm, IllegalAcceptRequestsAreGeneralProtection) {
         SGX_SECINFO_TRIM,                   // not MODIFIED
         trim_modified | SGX_SECINFO_PENDING,
         tcs_modified | SGX_SECINFO_PENDING,
+        trim_modified | SGX_SECINFO_PR,
+        tcs_modified | SGX_SECINFO_PR,
         SGX_SECINFO_SECS | SGX_SECINFO_MODIFIED,
         (3u << 8) | SGX_SECINFO_MODIFIED,  // VA
         pending_rw | 1u << 6,              // reserved
@@ -402,12 +404,25 @@ TEST_F(Edmm, MalformedTcsIsNotAccepted) {
     expect_accept_fault(enclave.dynamic(), tcs_modified, gp());
 }
 
-TEST_F(Edmm, TcsWithoutSsaFramesIsNotAccepted) {
+// A page of zeroes, as in the API tests of Intel's memory manager.
+TEST_F(Edmm, TcsWithoutSsaFramesIsAcceptedAndNeverEntered) {
     enclave.commit(enclave.dynamic());
     void* at = reinterpret_cast<void*>(enclave.dynamic());
     ASSERT_EQ(sgxemu::mprotect(at, page, PROT_READ | PROT_WRITE), 0);
     ASSERT_EQ(enclave.modify_type(enclave.dynamic(), SGX_PT_TCS), 0);
-    // NSSA is 0, so CSSA is not below it.
+    expect_accept(enclave.dynamic(), tcs_modified, SGX_SUCCESS);
+    EXPECT_EQ(fault_of(enclave.enter_at(enclave.dynamic(), op)), gp());
+}
+
+TEST_F(Edmm, TcsInUseIsNotAccepted) {
+    enclave.commit(enclave.dynamic());
+    sgx_tcs tcs{};
+    tcs.nssa = 1;
+    tcs.cssa = 2;
+    enclave.copy_in(enclave.dynamic(), &tcs, sizeof(tcs));
+    void* at = reinterpret_cast<void*>(enclave.dynamic());
+    ASSERT_EQ(sgxemu::mprotect(at, page, PROT_READ | PROT_WRITE), 0);
+    ASSERT_EQ(enclave.modify_type(enclave.dynamic(), SGX_PT_TCS), 0);
     expect_accept_fault(enclave.dynamic(), tcs_modified, gp());
 }
 

@@ -214,13 +214,12 @@ enclave_code_entry:
     movq $1, OP_RAX(%r14)
     jmp .Lleave
 
-    /* The same ENCLU d times on pages c, c + 4096, …, with RDX = rax: RAX is the last result. Stops
-     * at an error. */
+    /* The same ENCLU d times on pages c, c + 4096, … with RDX = registers[0]: RAX is the last result. Stops at an error. */
 .Lenclu_loop:
     movq OP_B(%r14), %rbx
     movq OP_C(%r14), %rcx
     movq OP_D(%r14), %r12
-    movq OP_RAX(%r14), %rdx
+    movq OP_REGISTERS(%r14), %rdx
 6:  movq OP_A(%r14), %rax
     ENCLU
     testq %rax, %rax

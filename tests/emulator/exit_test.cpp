@@ -13,20 +13,23 @@
 #include <thread>
 #include <vector>
 
+#include "tests/emulator/after_segv.hpp"
 #include "tests/emulator/test_enclave.hpp"
 #include "tests/emulator/waiter.hpp"
 
 namespace sgxemu_test {
+
+sigjmp_buf after_segv;
+
 namespace {
 
 // --- The program's own handlers, installed before the first enclave
 // -------------------------------
 
-sigjmp_buf jump_out;
 std::atomic<int> traps{0}, trap_rip_in_enclave{0};
 
 void on_segv(int, siginfo_t*, void*) {
-    siglongjmp(jump_out, 1);
+    siglongjmp(after_segv, 1);
 }
 
 void on_trap(int, siginfo_t*, void* context) {
@@ -126,7 +129,7 @@ TEST(Signals, FaultsOfTheProgramReachItsHandler) {
     enclave.read(enclave.code());
     volatile int caught = 0;
     volatile uintptr_t nowhere = 8;
-    if (sigsetjmp(jump_out, 1) == 0) {
+    if (sigsetjmp(after_segv, 1) == 0) {
         *reinterpret_cast<volatile int*>(nowhere) = 1;
     } else {
         caught = 1;

@@ -59,6 +59,7 @@ TEST_F(Control, LoadPatchRollbackListUnload) {
     ran = run("list" + socket);
     ASSERT_EQ(ran.status, 0) << ran.output;
     EXPECT_NE(ran.output.find("0 patches"), std::string::npos) << ran.output;
+    EXPECT_EQ(ran.output.find("unloaded"), std::string::npos) << ran.output;
     ran = run("unload" + socket + "counter");
     ASSERT_EQ(ran.status, 0) << ran.output;
     enclave.reclaim_now();  // frees what is left of it

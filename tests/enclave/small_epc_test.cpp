@@ -1,6 +1,11 @@
 // A machine with little EPC: a page that the OS cannot give is an error, never a hang or a crash.
 
+#include <atomic>
+
+#include "enclave/loader/result.hpp"
 #include "tests/enclave/fixture.hpp"
+#include "tests/loader/workspace.hpp"
+#include "tool/front/pack.hpp"
 
 // host/enter.S
 extern "C" int sgxdl_host_enter(uint64_t rdi, uint64_t rsi, uint64_t rdx, unsigned function,
@@ -59,6 +64,74 @@ TEST_F(SmallEpc, AnEnclaveThatDoesNotFitIsAnError) {
     EXPECT_TRUE(refused);
     EXPECT_GE(several.size(), 1u);
     EXPECT_TRUE(several[0]->call<Empty>());
+}
+
+// The OS runs out of pages half-way and does not take back what it gave. What it kept is not used
+// again; everything else is.
+class KeepsPages : public SmallEpc {
+ protected:
+    KeepsPages() {
+        options.housekeeping = false;
+        other = std::make_unique<host::Enclave>(SGXDL_TEST_IMAGE, options);
+        enclave = std::make_unique<host::Enclave>(SGXDL_TEST_IMAGE, options);
+        enclave->serve<RemovePages>([this](uint64_t offset, uint64_t length) {
+            sgx_enclave_remove_pages remove = {.offset = offset, .length = length, .count = 0};
+            if (keeps.exchange(false)) return int64_t{11};
+            const int result =
+                sgxemu::ioctl(enclave->descriptor(), SGX_IOC_ENCLAVE_REMOVE_PAGES, &remove);
+            return int64_t{result == 0 ? 0 : 5};
+        });
+    }
+    uint64_t set_aside() { return enclave->call<GetCounters>().value.pages_set_aside; }
+    host::EnclaveOptions options;
+    std::atomic<bool> keeps{false};
+    std::unique_ptr<host::Enclave> other, enclave;
+    Workspace work;
+};
+
+TEST_F(KeepsPages, TheHeapGoesOnElsewhere) {
+    SGXDL_NEED_EMULATOR(*enclave);
+    ASSERT_TRUE(enclave->call<Empty>());
+    keeps = true;
+    const auto large = enclave->call<Commit>(uint64_t{4000});
+    ASSERT_TRUE(large) << large.message();
+    EXPECT_FALSE(large.value);
+    ASSERT_GT(set_aside(), 0u);
+    const uint64_t fits = enclave->call<GetCounters>().value.heap_pages;
+    other.reset();
+    enclave->reclaim_now();
+    for (int round = 0; round < 3; ++round) {
+        const auto more = enclave->call<Commit>(fits + 64);
+        ASSERT_TRUE(more) << more.message();
+        EXPECT_TRUE(more.value) << fits + 64 << " pages, round " << round;
+    }
+}
+
+TEST_F(KeepsPages, TheArenaGoesOnElsewhere) {
+    SGXDL_NEED_EMULATOR(*enclave);
+    ASSERT_TRUE(enclave->call<Empty>());
+    const auto module = [&](const char* name, size_t pages) {
+        const front::PackOptions pack{"test", name, "1.0", 1,
+                                      front::read_secret_key(SGXDL_TEST_KEY)};
+        const std::string source = "char ballast[" + std::to_string(pages * 4096) +
+                                   "]; int run(int x) { return ballast[x] + x; }";
+        return front::pack_objects({work.compile(std::string(name) + ".c", source)}, pack);
+    };
+    const auto large = module("large", 4000), small = module("small", 64);
+    keeps = true;
+    EXPECT_EQ(enclave->load_bundle(large).status, static_cast<Status>(Code::page_refused));
+    ASSERT_GT(set_aside(), 0u);
+    other.reset();
+    // The same addresses, were they not set aside.
+    const host::OperationReport again = enclave->load_bundle(large);
+    EXPECT_EQ(again.status, static_cast<Status>(Code::page_refused)) << again.message();
+    const host::OperationReport report = enclave->load_bundle(small);
+    ASSERT_TRUE(report) << report.message();
+    EXPECT_EQ(
+        enclave
+            ->call<CallLoaded>(std::string_view("small", 6), std::string_view("run", 4), int32_t{7})
+            .value,
+        7);
 }
 
 // The protocol of exceptions, by hand: with CSSA = 1 only the handler can be entered, it is refused

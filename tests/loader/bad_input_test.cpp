@@ -62,4 +62,36 @@ TEST_F(BadInput, EachIsRefusedByAnEmptyLoader) {
     }
 }
 
+// An image without a vendor's key holds 32 zero bytes: a point of order 4, for which signatures of
+// anything are easily made where a verifier does not refuse such keys.
+TEST_F(BadInput, WithoutAVendorKeyNothingIsTaken) {
+    LoaderConfig config{};
+    config.trust.product = "test";
+    Loader keyless(platform);
+    ASSERT_TRUE(keyless.init(config));
+    // One of these R (S is 0) satisfies the equation for every message, else the next message does.
+    const char* const points[] = {
+        "0100000000000000000000000000000000000000000000000000000000000000",
+        "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+        "0000000000000000000000000000000000000000000000000000000000000000",
+        "0000000000000000000000000000000000000000000000000000000000000080",
+    };
+    const auto bundle = module("m", "int f(void) { return 1; }");
+    sgxdl_bundle_header header;
+    memcpy(&header, bundle.data(), sizeof header);
+    for (int message = 0; message < 16; message++) {
+        header.version[sizeof header.version - 2] = static_cast<char>(message);
+        for (const char* point : points) {
+            memset(header.signature, 0, sizeof header.signature);
+            for (size_t i = 0; i < 32; i++) {
+                header.signature[i] =
+                    static_cast<uint8_t>(std::stoul(std::string(point + 2 * i, 2), nullptr, 16));
+            }
+            const auto begun = keyless.begin_bundle(header, {});
+            ASSERT_FALSE(begun);
+            EXPECT_EQ(begun.error().code, Code::bad_signature);
+        }
+    }
+}
+
 }  // namespace sgxdl::test

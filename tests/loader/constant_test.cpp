@@ -280,4 +280,34 @@ TEST_F(Constant, WhatAPatchBroughtComesBackWithIt) {
     EXPECT_EQ(footprint(), settled);
 }
 
+// Also when the constant is there already, and its users come later.
+TEST_F(Constant, HasOneGotSlotHoweverOftenItIsUsed) {
+    std::string text =
+        ".section .rodata.limit,\"a\"\n.globl limit\n.type limit,@object\n"
+        "limit: .long 20\n.size limit,4\n";
+    for (const char* name : {"near", "far"}) {
+        const std::string f = name;
+        text += ".section .text." + f + ",\"ax\"\n.globl " + f + "\n.type " + f + ",@function\n" +
+                f + ": ";
+        for (int i = 0; i < 2000; i++)
+            text += f == "far" ? "cmp limit@GOTPCREL(%rip), %rdi\nsete %al\n"
+                               : "lea limit(%rip), %rax\n";
+        text += "ret\n.size " + f + ",.-" + f + "\n";
+    }
+    const auto base = module_of("m", {work.compile("got.s", text, "")});
+    for (int round = 0; round < 2; round++) {
+        ASSERT_TRUE(apply(base, {"near"}).ok());
+        const uint64_t before = loader().info().arena_pages_read_only;
+        ASSERT_TRUE(extend("m", {"far"}).ok());
+        EXPECT_EQ(loader().info().arena_pages_read_only, before + 1);
+        {
+            Pin pin(loader());
+            void* limit = symbol<void*()>("m", "near")();
+            EXPECT_TRUE(symbol<bool(void*)>("m", "far")(limit));
+        }
+        ASSERT_TRUE(unload("m", {}, true).ok());
+        reclaim_all();
+    }
+}
+
 }  // namespace sgxdl::test

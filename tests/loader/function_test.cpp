@@ -291,6 +291,23 @@ TEST_F(Function, RollbackBringsBackARemovedFunctionThatWasAskedFor) {
     EXPECT_EQ(e(1), 101);
 }
 
+TEST_F(Function, ReclaimSaysThatThereIsMoreUntilAllModulesAreGone) {
+    const auto bundle = module("m", program(10));
+    const size_t heap_blocks = footprint().heap_blocks;
+    {
+        Pin pin(loader());
+        for (int i = 0; i < 100; i++) {
+            ASSERT_TRUE(apply(bundle).ok());
+            ASSERT_TRUE(unload("m", {}, true).ok());
+        }
+        reclaim_all();
+        EXPECT_EQ(footprint().modules, 100u);
+    }
+    reclaim_all();
+    EXPECT_EQ(footprint().modules, 0u);
+    EXPECT_EQ(footprint().heap_blocks, heap_blocks);
+}
+
 TEST_F(Function, WholeModuleGivesEverythingBackAndReloads) {
     const auto bundle = module("m", program(10));
     const Footprint empty = footprint();
@@ -302,6 +319,7 @@ TEST_F(Function, WholeModuleGivesEverythingBackAndReloads) {
         ASSERT_TRUE(unload("m", {}, true).ok());
         reclaim_all();
         EXPECT_EQ(footprint().modules, 1u) << "this call can still run it";
+        EXPECT_TRUE(loader().module_info(0)->unloading);
         EXPECT_EQ(e(1), 108);
         EXPECT_EQ(loader().symbol("m", "e"), nullptr);
         EXPECT_EQ(extend("m", {"e"}).error.code, Code::no_such_module);
@@ -311,6 +329,7 @@ TEST_F(Function, WholeModuleGivesEverythingBackAndReloads) {
         auto* other = symbol<int(int)>("m", "e");
         ASSERT_NE(other, nullptr);
         EXPECT_NE(other, e);
+        EXPECT_FALSE(loader().module_info(1)->unloading);
         EXPECT_EQ(other(1), 101) << "new data";
         EXPECT_EQ(e(1), 109) << "old data";
         ASSERT_TRUE(unload("m", {}, true).ok());

@@ -114,6 +114,16 @@ TEST_F(Interleaving, AStubThatAnOperationMadeAndSomebodyGotStays) {
     EXPECT_EQ(symbol<int (*(int))(int)>("m", "take")(0), a);
 }
 
+TEST_F(Interleaving, UnloadedModulesGoWhileAnOperationIsInFlight) {
+    const std::string source = std::string(ballast) + "int f(int x) { return ballast[x]; }";
+    ASSERT_TRUE(apply(module("gone", source)).ok());
+    ASSERT_TRUE(unload("gone", {}, true).ok());
+    begin(module("m", source));
+    reclaim_all();
+    EXPECT_EQ(footprint().modules, 0u);
+    EXPECT_TRUE(rest().ok());
+}
+
 TEST_F(Interleaving, WhatIsAboutToGoIsNotHandedOut) {
     const std::string old =
         std::string(ballast) + "int gone(int x) { return x + 1; } int f(int x) { return x; }";

@@ -2,6 +2,7 @@
 #include <atomic>
 #include <thread>
 
+#include "enclave/loader/arena.hpp"
 #include "tests/loader/fixture.hpp"
 
 namespace sgxdl::test {
@@ -54,6 +55,33 @@ TEST_F(Patch, ClosureIsRelinkedAndAddressesStay) {
     Pin after(loader());
     EXPECT_EQ(top(9), 201);
     EXPECT_EQ(rollback("m").error.code, Code::rollback_refused);
+}
+
+TEST_F(Patch, ReclaimIsBoundedPerCallHoweverManyStubsThereAre) {
+    constexpr int functions = 9'000;  // a table of 18 pages
+    std::string source = "typedef int fn(int);\n";
+    for (int i = 0; i < functions; ++i)
+        source += "int f" + std::to_string(i) + "(int x) { return x; }\n";
+    source += "fn* const volatile all[] = {";
+    for (int i = 0; i < functions; ++i)
+        source += "f" + std::to_string(i) + ",";
+    source += "};\n";
+    auto base = module("m", source + "int changed(int x) { return all[x](x) + 1; }", "-O0");
+    ASSERT_TRUE(apply(base).ok());
+    reclaim_all();
+    ASSERT_TRUE(apply(patch("m", base, source + "int changed(int x) { return all[x](x) + 2; }",
+                            SGXDL_BUNDLE_ROLLBACK_ALLOWED, {"changed"}, {}, 1, "-O0"))
+                    .ok());
+    const size_t before = platform.committed_pages();
+    size_t most = 0, calls = 0;
+    for (bool more = true; more && calls < 10'000; ++calls) {
+        const size_t pages = platform.committed_pages();
+        more = loader().reclaim();
+        most = std::max(most, pages - platform.committed_pages());
+    }
+    EXPECT_LE(most, Arena::sweep_run) << "of " << before - platform.committed_pages();
+    EXPECT_GE(before - platform.committed_pages(), functions * sizeof(void*) / page_size);
+    EXPECT_EQ(loader().info().generations_live, 1u);
 }
 
 TEST_F(Patch, ThousandRoundsLeaveWhatTenDid) {

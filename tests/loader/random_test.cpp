@@ -166,7 +166,6 @@ std::string source(const Program& p) {
 // Which state's version of each function a generation runs; the key is (life of the module,
 // number).
 using View = std::map<std::pair<int, int>, int>;
-constexpr int unknown = -1;  // a removed function that may have gone with an unload
 
 struct Model {
     std::vector<Program> programs;  // by number of patches applied
@@ -176,7 +175,7 @@ struct Model {
 
     std::optional<unsigned> call(const View& view, int of_life, int i, unsigned x) const {
         const auto found = view.find({of_life, i});
-        if (found == view.end() || found->second == unknown) return {};  // may be the trap
+        if (found == view.end()) return {};  // may be the trap
         return value(view, of_life, found->second, i, x);
     }
     std::optional<unsigned> value(const View& view, int of_life, int s, int i, unsigned x) const {
@@ -446,16 +445,7 @@ struct RandomOperations : LoaderTest {
         const Footprint before = footprint();
         const Outcome outcome = unload("m", {name_of(f)}, true);
         if (outcome.ok()) {
-            // Its unit is gone, with what only it used: look() sees which of the others are left.
-            for (auto& [key, state] : model.current) {
-                const Program& p = model.programs[static_cast<size_t>(model.state)];
-                if (key.first == model.life && !p.code[key.second].exists) state = unknown;
-            }
-            model.current.erase({model.life, f});
-            if (f == 5 || f == alias) {
-                model.current.erase({model.life, 5});
-                model.current.erase({model.life, alias});
-            }
+            unloaded(f);
             done++;
             return;
         }
@@ -466,10 +456,29 @@ struct RandomOperations : LoaderTest {
         EXPECT_EQ(footprint(), before) << outcome.text();
     }
 
+    // Its unit is gone, with what only it used: look() sees which of the others are left. Functions
+    // that a patch removed stay.
+    void unloaded(int f) {
+        model.current.erase({model.life, f});
+        if (f == 5 || f == alias) {
+            model.current.erase({model.life, 5});
+            model.current.erase({model.life, alias});
+        }
+    }
+
     void abandon_something() {
         if (model.state < 0) return;
         const bool up = model.state < patches && chance(random, 50);
-        if (up) {
+        const int f = static_cast<int>(pick(random, globals));
+        const std::string name(name_of(f).c_str(), name_of(f).size() + 1);
+        enum { patching, rolling_back, extending, unloading } kind = patching;
+        if (chance(random, 30)) {
+            kind = extending;
+            if (!loader().begin_extend("m", chance(random, 20) ? std::string() : name)) return;
+        } else if (chance(random, 30)) {
+            kind = unloading;
+            if (!loader().begin_unload("m", name, true)) return;
+        } else if (up) {
             const auto& bundle = bundles[static_cast<size_t>(model.state) + 1];
             sgxdl_bundle_header header;
             memcpy(&header, bundle.data(), sizeof header);
@@ -477,15 +486,21 @@ struct RandomOperations : LoaderTest {
             ASSERT_TRUE(
                 loader().feed({bundle.data() + sizeof header, bundle.size() - sizeof header}));
         } else if (model.state > 0) {
+            kind = rolling_back;
             ASSERT_TRUE(loader().begin_rollback("m"));
         } else {
             return;
         }
         for (unsigned slices = pick(random, 4); slices > 0; slices--) {
             auto progress = loader().step();
-            ASSERT_TRUE(progress) << progress.error().context;
+            if (!progress) {
+                ASSERT_TRUE(kind == extending || kind == unloading) << progress.error().context;
+                return;
+            }
             if (progress->done) {
-                model.state += up ? 1 : -1;
+                if (kind == patching) model.state++;
+                if (kind == rolling_back) model.state--;
+                if (kind == unloading) unloaded(f);
                 return;
             }
             if (chance(random, 50)) {

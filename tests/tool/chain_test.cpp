@@ -3,6 +3,7 @@
 
 #include <set>
 
+#include "tests/tool/hosted.hpp"
 #include "tests/tool/support.hpp"
 #include "tool/diff/compare.hpp"
 #include "tool/diff/diff.hpp"
@@ -72,6 +73,26 @@ class Chain : public testing::Test {
     }
     Folder folder_;
 };
+
+TEST_F(Chain, AFunctionMayBecomeAnImportAndBack) {
+    const std::string user =
+        "__attribute__((noinline)) int toupper(int); int entry(void) { return toupper(97); }";
+    std::string a = build(
+        "a", user + "int toupper(int c) { __asm__ volatile(\"\"); return c + 1; }", "-fno-builtin");
+    std::string b = build("b", user, "-fno-builtin");
+    const auto base = front::pack_objects({a}, pack_options());
+    std::string module = save("m.sgxm", base);
+    const auto away = diff::diff(options({module}, a, b)).bundle;
+    std::string patch = save("p1.sgxp", away);
+    const auto back = diff::diff(options({module, patch}, b, a)).bundle;
+    HostedLoader loader({base, away, back});
+    loader.take(base);
+    EXPECT_EQ(loader.entry(), 98);
+    loader.take(away);
+    EXPECT_EQ(loader.entry(), 65);
+    loader.take(back);
+    EXPECT_EQ(loader.entry(), 98);
+}
 
 TEST_F(Chain, EachPatchStartsFromTheStateBefore) {
     std::string a = build("a", source(0, 2, 0));
@@ -206,6 +227,30 @@ TEST_F(Chain, HeaderSaysWhatWasAskedFor) {
     EXPECT_EQ(patch.info.predecessor, front::open_bundle(module_bytes, "m").digest);
     EXPECT_TRUE(front::signed_by(patch, vendor_key().public_key));
     EXPECT_EQ(front::open_bundle(diff::diff(options({module}, a, b)).bundle, "p").info.flags, 0u);
+}
+
+// What may not be rolled back must not come back by unloading either.
+TEST_F(Chain, SecurityVersionRisesUnlessToldOtherwise) {
+    std::string a = build("a", source(0, 2, 0));
+    std::string b = build("b", source(0, 3, 0));
+    std::string module = save("m.sgxm", front::pack_objects({a}, pack_options()));
+    auto wanted = options({module}, a, b);
+    const auto version_of = [](const diff::DiffResult& result) {
+        return front::open_bundle(result.bundle, "p").info.security_version;
+    };
+    diff::DiffResult lasting = diff::diff(wanted);
+    EXPECT_EQ(version_of(lasting), 2u);
+    EXPECT_TRUE(lasting.warnings.empty());
+    wanted.security_version = 1;
+    diff::DiffResult evadable = diff::diff(wanted);
+    EXPECT_EQ(version_of(evadable), 1u);
+    ASSERT_EQ(evadable.warnings.size(), 1u);
+    EXPECT_NE(evadable.warnings[0].find("loaded again after an unload"), std::string::npos);
+    wanted.security_version.reset();
+    wanted.allow_rollback = true;
+    diff::DiffResult undoable = diff::diff(wanted);
+    EXPECT_EQ(version_of(undoable), 1u);
+    EXPECT_TRUE(undoable.warnings.empty());
 }
 
 // equal_units is what all of this rests on, so it must see every kind of difference.

@@ -454,6 +454,19 @@ TEST_F(Pack, RefusesReferencesIntoOtherFunctions) {
                      "one table that points into two functions");
 }
 
+TEST_F(Pack, RefusesSizesThatNoBundleCanHave) {
+    refuses_assembly(
+        ".section .bss.huge,\"aw\",@nobits\n.globl huge\n.type huge,@object\n"
+        "huge: .zero 0x40000001\n.size huge,0x40000001\n",
+        ".bss.huge: 1073741825 bytes; a section may have at most 1073741824");
+    refuses_assembly(
+        ".section .data.rel.ro.z,\"aw\",@nobits\n.globl z\n.type z,@object\n"
+        "z: .zero 0x1000001\n.size z,0x1000001\n",
+        "16777217 bytes of read-only zeroes");
+    refuses_assembly(".comm huge,0x40000001,16\n.text\n.globl f\nf: lea huge(%rip),%rax\nret\n",
+                     "common symbol huge has 1073741825 bytes");
+}
+
 TEST_F(Pack, RefusesUnknownRelocations) {
     refuses_assembly(
         ".section .text.f,\"ax\",@progbits\n.globl f\n.type f,@function\nf: mov $x@SIZE, "
@@ -461,6 +474,17 @@ TEST_F(Pack, RefusesUnknownRelocations) {
         ".text.f+0x1: ");
     refuses_assembly(".data\n.globl d\n.type d,@object\nd: .byte x\n.size d,1\n",
                      ".data+0x0: R_X86_64_8");
+    refuses_assembly(".data\n.globl d\n.type d,@object\nd: .quad x+0x7ffffffffffffffe\n.size d,8\n",
+                     ".data+0x0: addend 9223372036854775806 is out of range");
+    refuses_assembly(
+        ".data\n.globl d\n.type d,@object\nd: .quad x\n.size d,8\n"
+        ".globl x\n.set x,0x2000000000000000\n",
+        "symbol x has the value 0x2000000000000000, out of range");
+    // Each part is in range, the sum is not.
+    refuses_assembly(
+        ".data\n.globl d\n.type d,@object\nd: .quad .Lx+0x1ffffffffffffff0\n"
+        ".quad 0\n.quad 0\n.quad 0\n.Lx: .quad 0\n.size d,40\n",
+        "is out of range");
 }
 
 TEST_F(Pack, RefusesTwoDefinitions) {

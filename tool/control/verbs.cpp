@@ -76,12 +76,13 @@ void print_list(const Options& options, const json& answer) {
     for (const json& m : answer.at("modules")) {
         fmt::print(
             "{:<10} version {}, security version {} (floor {}), {} patches, "
-            "{} of {} functions, {} KiB kept\n",
+            "{} of {} functions, {} KiB kept{}\n",
             m.at("name").get<std::string>(), m.at("version").get<std::string>(),
             m.at("security_version").get<uint64_t>(), m.at("floor").get<uint64_t>(),
             m.at("patches").get<unsigned>(), m.at("functions_loaded").get<unsigned>(),
             m.at("functions_defined").get<unsigned>(),
-            m.at("retained_bytes").get<uint64_t>() / 1024);
+            m.at("retained_bytes").get<uint64_t>() / 1024,
+            m.at("unloading").get<bool>() ? "; unloaded, calls of before may be in it" : "");
     }
 }
 

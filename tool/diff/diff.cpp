@@ -50,13 +50,26 @@ const char* change_text(ChangeKind kind) {
     return "?";
 }
 
+// The base can be loaded again after an unload unless the patch raised the floor above it.
+void Differ::set_security_version() {
+    const uint64_t base = state_.info.security_version;
+    const uint64_t least = options_.allow_rollback ? base : base + 1;
+    security_version_ = options_.security_version.value_or(least);
+    if (security_version_ < base) {
+        front::fail("security version {} is below the base's {}", security_version_, base);
+    }
+    if (security_version_ < least) {
+        result_.warnings.push_back(
+            fmt::format("the patch does not allow rollback, but its security version {} is the "
+                        "base's, too: the base can be loaded again after an unload",
+                        security_version_));
+    }
+}
+
 void Differ::read() {
     if (options_.base.empty()) front::fail("no --base bundle given");
     state_ = open_state(options_.base, options_.key.public_key);
-    if (options_.security_version < state_.info.security_version) {
-        front::fail("security version {} is below the base's {}", options_.security_version,
-                    state_.info.security_version);
-    }
+    set_security_version();
     nominal_ = nominal(state_.image, state_.omitted);
     actual_ = std::move(state_.image);
     for (const auto& line : state_.omitted)

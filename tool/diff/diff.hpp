@@ -6,6 +6,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,8 @@ struct DiffOptions {
     std::vector<std::string> new_objects;  // the build to lead to
     front::SecretKey key;
     std::string version;
-    uint64_t security_version = 1;
+    // Default: the base's, and one more when the patch may not be rolled back.
+    std::optional<uint64_t> security_version;
     bool allow_rollback = false;
     bool omit_line_only = false;
     std::vector<std::string> replace_constants;  // names whose content may change

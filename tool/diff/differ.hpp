@@ -18,6 +18,7 @@ class Differ {
 
  private:
     // diff.cpp
+    void set_security_version();
     void read();
     void check_compilers();
     void match_old_build();
@@ -39,8 +40,9 @@ class Differ {
 
     const DiffOptions& options_;
     ModuleState state_;
-    front::Image actual_;   // what the enclave has, = state_.image
-    front::Image nominal_;  // what the old build has, under the module's names
+    uint64_t security_version_ = 0;  // of the patch
+    front::Image actual_;            // what the enclave has, = state_.image
+    front::Image nominal_;           // what the old build has, under the module's names
     front::Image old_, new_;
     front::DebugInfo old_debug_, new_debug_;
     Pairing base_old_;                  // nominal_ (a) with old_ (b)

@@ -192,7 +192,7 @@ void Differ::seal(const Image& patch) {
     info.kind = SGXDL_BUNDLE_PATCH;
     info.flags = options_.allow_rollback ? uint32_t{SGXDL_BUNDLE_ROLLBACK_ALLOWED} : 0;
     info.version = options_.version;
-    info.security_version = options_.security_version;
+    info.security_version = security_version_;
     info.predecessor = state_.digest;
     result_.bundle = front::seal(info, front::write_elf(patch), options_.key);
     sgxdl_bundle_header header;

@@ -107,6 +107,11 @@ bool is_cold_part_name(std::string_view name);
 uint32_t relocation_width(uint32_t type);
 const char* relocation_text(uint32_t type);
 
+// Addends and symbols' values beyond 2^61 are refused, so that sums of two cannot overflow.
+constexpr bool addend_in_range(int64_t addend) {
+    return addend < int64_t{1} << 61 && addend > -(int64_t{1} << 61);
+}
+
 // True for a branch that is bound to its target in the same generation: PLT32 to a function, in
 // text. Everything else that names a function means its canonical address.
 bool is_direct_branch(const Image& image, const Section& section, const Relocation& relocation);

@@ -12,6 +12,9 @@
 namespace sgxdl::front {
 namespace {
 
+constexpr uint64_t max_section_size = 1u << 30;  // bytes; the loader's own limit
+constexpr uint64_t max_zeroes = 16u << 20;       // bytes
+
 bool starts_with(const std::string& text, std::string_view prefix) {
     return text.compare(0, prefix.size(), prefix) == 0;
 }
@@ -120,6 +123,14 @@ Builder::Place Builder::lay_out_section(uint32_t object, uint32_t index, const N
     if (starts_with(input.name, ".data.rel.ro")) writable = false;
     if (writable && text) fail("{}: writable and executable", at);
     if (text && input.type == SHT_NOBITS) fail("{}: text without contents", at);
+    if (input.size > max_section_size) {
+        fail("{}: {} bytes; a section may have at most {}", at, input.size, max_section_size);
+    }
+    // Zeroes cost nothing in an object file, but the bundle has to hold them.
+    if (!writable && input.type == SHT_NOBITS && input.size > max_zeroes) {
+        fail("{}: {} bytes of read-only zeroes; a bundle may hold at most {} in one section", at,
+             input.size, max_zeroes);
+    }
     // An empty section may still be a place that symbols name; an unnamed one (there always is an
     // empty .text) is nothing.
     if (input.size == 0 && !naming.any) return place;
@@ -293,6 +304,10 @@ void Builder::lay_out_common() {
         if (!std::has_single_bit(align) || align > 4096) {
             fail("{}: common symbol {} has alignment {}", objects_[definition.object].display(),
                  name, align);
+        }
+        if (raw.size > max_section_size) {
+            fail("{}: common symbol {} has {} bytes; at most {}",
+                 objects_[definition.object].display(), name, raw.size, max_section_size);
         }
         Section section;
         section.name = ".bss." + name;

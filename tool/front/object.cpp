@@ -13,6 +13,7 @@
 #include <memory>
 
 #include "tool/front/error.hpp"
+#include "tool/front/image.hpp"
 
 namespace sgxdl::front {
 
@@ -191,6 +192,10 @@ class Reader {
             if (special) {
                 symbol.section = raw.st_shndx == SHN_ABS ? section_absolute : section_common;
             }
+            if (raw.st_value >= uint64_t{1} << 61) {
+                fail("{}: symbol {} has the value {:#x}, out of range", object_.display(),
+                     symbol.name, raw.st_value);
+            }
             if (!special && symbol.section >= object_.sections.size()) {
                 fail("{}: symbol {} is in section {} of {}", object_.display(), symbol.name,
                      symbol.section, object_.sections.size());
@@ -227,6 +232,10 @@ class Reader {
                 if (relocation.symbol >= object_.symbols.size()) {
                     fail("{}: {}+{:#x}: relocation names symbol {} of {}", object_.display(),
                          target.name, relocation.offset, relocation.symbol, object_.symbols.size());
+                }
+                if (!addend_in_range(raw.r_addend)) {
+                    fail("{}: {}+{:#x}: addend {} is out of range", object_.display(), target.name,
+                         relocation.offset, raw.r_addend);
                 }
                 target.relocations.push_back(relocation);
             }

@@ -230,6 +230,10 @@ Relocation Builder::refer_address(uint32_t section, const InputRelocation& raw, 
 
 void Builder::store(uint32_t section, const Relocation& relocation) {
     Section& home = image_.sections[section];
+    if (!addend_in_range(relocation.addend)) {
+        refuse(section, relocation.offset,
+               fmt::format("addend {} is out of range", relocation.addend));
+    }
     uint32_t width = relocation_width(relocation.type);
     auto at = home.bytes.begin() + static_cast<ptrdiff_t>(relocation.offset);
     std::fill(at, at + width, uint8_t{0});

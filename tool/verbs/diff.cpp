@@ -131,8 +131,8 @@ void add_diff(CLI::App& app) {
     verb->add_option("--key", options->key, "Vendor's secret key")->required();
     verb->add_option("--version", diff.version, "Version after the patch, for people")->required();
     verb->add_option("--security-version", diff.security_version,
-                     "Security version after the patch")
-        ->capture_default_str();
+                     "Security version after the patch (default: the base's, or one more without "
+                     "--allow-rollback)");
     verb->add_flag("--allow-rollback", diff.allow_rollback, "Lets the operator undo this patch");
     verb->add_flag("--omit-line-only", diff.omit_line_only,
                    "Leaves out functions that differ by line numbers only (proven by debug "

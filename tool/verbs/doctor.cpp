@@ -3,6 +3,7 @@
 // CPUID is executed natively by this process (SDM volume 3D, "Intel SGX Resource Enumeration
 // Leaves": leaf 7 and leaf 0x12). Kernel side: Documentation/x86/sgx.rst; EDMM came with Linux 6.0.
 #include <cpuid.h>
+#include <elf.h>
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/auxv.h>
@@ -95,16 +96,16 @@ std::string writable_executable_mapping() {
 }
 
 // The kernel's entry function for enclaves (linux/arch/x86/entry/vdso/vsgx.S), by its name in the
-// vDSO's symbol strings.
+// symbol strings of the vDSO, all of which its one loaded segment holds.
 bool has_vdso_entry() {
-    std::ifstream maps("/proc/self/maps");
-    for (std::string line; std::getline(maps, line);) {
-        if (line.find("[vdso]") == std::string::npos) continue;
-        unsigned long begin = 0;
-        unsigned long end = 0;
-        if (sscanf(line.c_str(), "%lx-%lx", &begin, &end) != 2) return false;
-        std::string_view image(reinterpret_cast<const char*>(begin), end - begin);
-        return image.find("__vdso_sgx_enter_enclave") != std::string_view::npos;
+    const unsigned long begin = getauxval(AT_SYSINFO_EHDR);
+    if (begin == 0) return false;
+    const auto* header = reinterpret_cast<const Elf64_Ehdr*>(begin);
+    const auto* segments = reinterpret_cast<const Elf64_Phdr*>(begin + header->e_phoff);
+    for (size_t i = 0; i < header->e_phnum; i++) {
+        if (segments[i].p_type != PT_LOAD) continue;
+        std::string_view image(reinterpret_cast<const char*>(begin), segments[i].p_memsz);
+        if (image.find("__vdso_sgx_enter_enclave") != std::string_view::npos) return true;
     }
     return false;
 }

@@ -1,7 +1,9 @@
 // What a program sees of the machine under the preload form, other than enclaves that run.
 #include <cpuid.h>
+#include <elf.h>
 #include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/auxv.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -10,6 +12,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <string_view>
 
 #include "tests/emulator/test_enclave.hpp"
 #include "tests/emulator/vdso_symbol.hpp"
@@ -169,6 +172,47 @@ TEST(PreloadDevice, VdsoKeepsTheKernelsFunctions) {
     EXPECT_LE(before.tv_sec, now.tv_sec);
     EXPECT_LE(now.tv_sec, after.tv_sec);
     EXPECT_EQ(vdso_symbol("__vdso_no_such_function"), nullptr);
+}
+
+extern "C" unsigned long vdso_seen_by_constructor();
+
+TEST(PreloadDevice, ConstructorsOfLibrariesFindTheSameVdso) {
+    EXPECT_EQ(vdso_seen_by_constructor(), ::getauxval(AT_SYSINFO_EHDR));
+}
+
+// Not by PT_DYNAMIC but by the section headers, as some runtimes do.
+TEST(PreloadDevice, VdsoHasItsSymbolsAsSections) {
+    const uint64_t image = ::getauxval(AT_SYSINFO_EHDR);
+    const auto& header = *reinterpret_cast<const Elf64_Ehdr*>(image);
+    ASSERT_EQ(header.e_shentsize, sizeof(Elf64_Shdr));
+    ASSERT_LT(header.e_shstrndx, header.e_shnum);
+    const auto* sections = reinterpret_cast<const Elf64_Shdr*>(image + header.e_shoff);
+    const auto find = [&](std::string_view name) -> const Elf64_Shdr* {
+        const uint64_t names = image + sections[header.e_shstrndx].sh_offset;
+        for (size_t i = 0; i < header.e_shnum; ++i) {
+            if (name == reinterpret_cast<const char*>(names + sections[i].sh_name)) {
+                return sections + i;
+            }
+        }
+        return nullptr;
+    };
+    const Elf64_Shdr* symbols = find(".dynsym");
+    const Elf64_Shdr* strings = find(".dynstr");
+    ASSERT_NE(symbols, nullptr);
+    ASSERT_NE(strings, nullptr);
+    ASSERT_EQ(symbols->sh_entsize, sizeof(Elf64_Sym));
+    EXPECT_EQ(sections + symbols->sh_link, strings);
+    const auto* table = reinterpret_cast<const Elf64_Sym*>(image + symbols->sh_offset);
+    const auto* text = reinterpret_cast<const char*>(image + strings->sh_offset);
+    size_t found = 0;
+    for (size_t i = 0; i < symbols->sh_size / sizeof(Elf64_Sym); ++i) {
+        const char* name = text + table[i].st_name;
+        if (table[i].st_name == 0) continue;
+        ++found;
+        EXPECT_EQ(reinterpret_cast<void*>(image + table[i].st_value), vdso_symbol(name)) << name;
+    }
+    EXPECT_GE(found, 2u);
+    EXPECT_NE(vdso_symbol("__vdso_sgx_enter_enclave"), nullptr);
 }
 
 TEST(PreloadDevice, EnclaveMemoryDoesNotMove) {

@@ -368,7 +368,7 @@ const Row relocation_rows[] = {
      [](Draft& d) {
          d.set_rela(d.rela_to(".text.run", "pick"), d.find_symbol("counter"), R_X86_64_PLT32);
      }},
-    {"BranchToImportedObject", Code::bad_relocation, "branches to an object", module,
+    {"BranchToImportedObject", Code::missing_import, "as a function, which", module,
      [](Draft& d) {
          d.set_rela(d.rela_to(".text.run", "pick"), d.find_symbol("imported_object"),
                     R_X86_64_PLT32);
