@@ -45,8 +45,8 @@ struct LeafEntry {
 
 // By leaf number; EENTER, ERESUME and EEXIT are transitions.
 constexpr LeafEntry leaves[] = {
-    {ereport, false, false}, {egetkey, true, false},  {nullptr, false, false},
-    {nullptr, false, false}, {nullptr, false, false}, {eaccept, true, true},
+    {ereport, false, false}, {egetkey, true, false},    {nullptr, false, false},
+    {nullptr, false, false}, {nullptr, false, false},   {eaccept, true, true},
     {emodpe, false, true},   {eacceptcopy, true, true},
 };
 
