@@ -157,6 +157,25 @@ sgxemu_aep:
     .hidden sgxemu_after_enclu
 sgxemu_after_enclu:
     endbr64
+    /* What a handler of the program's gets from the enclave is kept; then an EEXIT that did not trap
+     * is completed. */
+    movq %rsp, %rbx
+    andq $-16, %rsp
+    pushq %rdi
+    pushq %rsi
+    pushq %rdx
+    pushq %r8
+    pushq %r9
+    pushq %rbx
+    cld
+    call sgxemu_finish_exit
+    popq %rbx
+    popq %r9
+    popq %r8
+    popq %rdx
+    popq %rsi
+    popq %rdi
+    movq %rbx, %rsp
     movq 16(%rbp), %rbx
     movl $EEXIT, RUN_FUNCTION(%rbx)
 

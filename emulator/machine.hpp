@@ -28,7 +28,8 @@ struct Machine {
     std::array<uint8_t, 32> report_key_id{};
     // Seals pages that EWB writes out; new at each reset.
     std::array<uint8_t, 16> paging_key{};
-    bool usable = false;  // the host has what the emulator needs (FSGSBASE, XSAVE)
+    std::atomic<bool> is_fast{false};  // fast_is_on()
+    bool usable = false;               // the host has what the emulator needs (FSGSBASE, XSAVE)
 
     // Takes one free page of the EPC; false when it is full. Use paging.hpp's, which makes room.
     bool take_free_epc_page();

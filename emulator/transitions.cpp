@@ -7,6 +7,7 @@
 #include "emulator/context.hpp"
 #include "emulator/dispositions.hpp"
 #include "emulator/entry.hpp"
+#include "emulator/fast/fast.hpp"
 #include "emulator/hostile.hpp"
 #include "emulator/leaves/rules.hpp"
 #include "emulator/machine.hpp"
@@ -35,7 +36,8 @@ void occupy(Thread& thread, Enclave& enclave, uint64_t tcs, const SsaFrame& fram
 }
 
 // Marks the thread as inside; it keeps the reference.
-void enter(Thread& thread, EnclaveRef enclave, uint64_t tcs) {
+void enter(Thread& thread, EnclaveRef enclave, uint64_t tcs, uint64_t aep) {
+    prepare_fast(thread, aep);
     thread.tcs = tcs;
     thread.enclave = enclave.release();
     // The interrupt handler on this thread reads `inside` first.
@@ -66,7 +68,7 @@ std::optional<Exception> eenter(Thread& thread, const EenterOperands& operands) 
         const uint64_t target = enclave->base() + tcs.oentry;
         thread.entry = {operands.rsp, operands.rbp, target, inner, tcs.cssa};
     }
-    enter(thread, std::move(enclave), operands.tcs);
+    enter(thread, std::move(enclave), operands.tcs, operands.aep);
     return std::nullopt;
 }
 
@@ -136,7 +138,7 @@ std::optional<Exception> eresume(Thread& thread, ucontext_t& context, Bases& bas
         occupy(thread, *enclave, tcs_address, frame);
     }
     if (!has_all_signals()) set_signal_mask_of(context, mask_inside());
-    enter(thread, std::move(enclave), tcs_address);
+    enter(thread, std::move(enclave), tcs_address, aep);
     return std::nullopt;
 }
 

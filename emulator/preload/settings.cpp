@@ -35,6 +35,9 @@ const char* read_settings(MachineConfig& config) {
             return "SGXEMU_SGX must be 1 or 2";
         config.sgx2 = *text == '2';
     }
+    if (const char* text = std::getenv("SGXEMU_ENTRY")) {
+        if (std::strcmp(text, "trap") != 0 && std::strcmp(text, "fast") != 0) return "SGXEMU_ENTRY";
+    }
     return nullptr;
 }
 
