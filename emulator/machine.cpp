@@ -7,6 +7,7 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <bit>
 #include <mutex>
 
 #include "sgxdl/arch/sgx.h"
@@ -75,8 +76,9 @@ bool Machine::take_free_epc_page() {
 
 size_t Machine::xsave_size(uint64_t xfrm) const {
     size_t size = xsave_legacy_size;
-    for (unsigned int i = 2; i < 64; ++i) {
-        if ((xfrm >> i) & 1) size = std::max<size_t>(size, component[i].offset + component[i].size);
+    for (uint64_t rest = xfrm & ~uint64_t{3}; rest != 0; rest &= rest - 1) {
+        const auto& c = component[std::countr_zero(rest)];
+        size = std::max<size_t>(size, c.offset + c.size);
     }
     return size;
 }
