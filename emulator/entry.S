@@ -242,7 +242,9 @@ sgxemu_signal_entry:
     .cfi_startproc
     .cfi_signal_frame
     endbr64
-    cld
+    /* C++ wants DF clear, and AC, which the kernel leaves as it was. */
+    pushq $2
+    popfq
     pushq %rbx
     pushq %r12
     pushq %r13

@@ -1,5 +1,7 @@
 #include "emulator/fast/stub.hpp"
 
+#include <sys/resource.h>
+
 #include <algorithm>
 #include <cstring>
 
@@ -11,6 +13,8 @@
 namespace sgxemu {
 
 extern "C" {
+// The dynamic linker's: where the stack began.
+extern void* __libc_stack_end;
 // stub.S
 extern const uint8_t sgxemu_stub[], sgxemu_stub_end[];
 extern const uint8_t sgxemu_stub_leaf_entry[], sgxemu_stub_return[];
@@ -49,11 +53,24 @@ StubRange range_at(uint64_t offset) {
     return *(after - 1);
 }
 
+// The program's first stack grows down to its limit, through whatever is not mapped yet.
+uint64_t stack_reserve() {
+    constexpr rlim_t most = rlim_t{1} << 30;
+    rlimit limit{};
+    if (::getrlimit(RLIMIT_STACK, &limit) != 0) return most;
+    return std::min(limit.rlim_cur, most);
+}
+
+bool may_become_stack(uint64_t page) {
+    static const uint64_t reserve = stack_reserve();
+    return reinterpret_cast<uint64_t>(__libc_stack_end) - page < reserve;
+}
+
 // A page for stubs somewhere in [begin, begin + window_size), outside ELRANGE; 0: none is free.
 uint64_t map_page(const Enclave& enclave, uint64_t begin) {
     const uint64_t first = (begin + page_size - 1) & ~(page_size - 1);
     for (uint64_t page = first; page + page_size <= begin + window_size; page += page_size) {
-        if (enclave.contains(page)) continue;
+        if (enclave.contains(page) || may_become_stack(page)) continue;
         void* at = reinterpret_cast<void*>(page);
         void* p = host::mmap(at, page_size, PROT_READ | PROT_EXEC,
                              MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE, -1, 0);
@@ -95,7 +112,12 @@ uint64_t EncluStubs::make(const Enclave& enclave, uint64_t site, uint16_t high) 
         const bool is_new = page == 0;
         if (is_new) page = map_page(enclave, begin);
         if (page == 0) return 0;
-        if (page - begin > window_size - page_size || used_[i] == stubs_per_page) continue;
+        if (page - begin > window_size - page_size) continue;
+        // The site was a jump before.
+        for (uint64_t stub = page; stub != page + used_[i] * stub_size; stub += stub_size) {
+            if (enclu_of_stub(stub) == site) return stub;
+        }
+        if (used_[i] == stubs_per_page) continue;
         const uint64_t stub = page + used_[i] * stub_size;
         const bool written = add_to_page(stub, site);
         if (written) ++used_[i];

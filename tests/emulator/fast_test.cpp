@@ -5,31 +5,16 @@
 #include <array>
 #include <cstring>
 
+#include "tests/emulator/both_entries.hpp"
 #include "tests/emulator/patterns.hpp"
 #include "tests/emulator/test_enclave.hpp"
 
 namespace sgxemu_test {
 namespace {
 
-constexpr uint64_t reg_rw = SGX_SECINFO_REG | SGX_SECINFO_R | SGX_SECINFO_W;
-constexpr uint64_t reg_rx = SGX_SECINFO_REG | SGX_SECINFO_R | SGX_SECINFO_X;
-// The first execution traps as #UD, the second as HLT, the third jumps.
-constexpr int rounds = 5;
+class EncluEntry : public BothEntries {};
 
-class EncluEntry : public testing::TestWithParam<sgxemu::EncluEntry> {
- protected:
-    void SetUp() override { ASSERT_EQ(sgxemu::configure({.entry = GetParam()}), 0); }
-    void TearDown() override { ASSERT_EQ(sgxemu::configure({}), 0); }
-    bool is_fast() const { return GetParam() == sgxemu::EncluEntry::fast; }
-};
-
-std::string name_of(const testing::TestParamInfo<sgxemu::EncluEntry>& info) {
-    return info.param == sgxemu::EncluEntry::fast ? "Fast" : "Trap";
-}
-
-INSTANTIATE_TEST_SUITE_P(Ways, EncluEntry,
-                         testing::Values(sgxemu::EncluEntry::trap, sgxemu::EncluEntry::fast),
-                         name_of);
+INSTANTIATE_TEST_SUITE_P(Ways, EncluEntry, both_entries, name_of);
 
 // The enclave's code page as the enclave reads it.
 std::array<uint8_t, page> code_of(TestEnclave& enclave) {
@@ -108,33 +93,13 @@ TEST_P(EncluEntry, FaultsOfLeavesLeaveTheStateAlone) {
     }
 }
 
-// Code put into a page at run time: leaf, RBX and RCX are its own.
-std::array<uint8_t, page> enclu_code(uint32_t leaf, uint64_t rbx, uint64_t rcx) {
-    std::array<uint8_t, page> bytes{};
-    size_t at = 0;
-    const auto put = [&](std::initializer_list<uint8_t> code) {
-        for (const uint8_t byte : code)
-            bytes[at++] = byte;
-    };
-    const auto put_value = [&](const auto& value) {
-        std::memcpy(&bytes[at], &value, sizeof(value));
-        at += sizeof(value);
-    };
-    put({0x48, 0xbb});  // mov $, %rbx
-    put_value(rbx);
-    put({0x48, 0xb9});  // mov $, %rcx
-    put_value(rcx);
-    put({0xb8});  // mov $, %eax
-    put_value(leaf);
-    put({0x0f, 0x01, 0xd7, 0x41, 0xff, 0xe5});  // enclu; jmp *%r13
-    return bytes;
-}
-
 // A copied or newly writable page has the bytes that the enclave put there.
 TEST_P(EncluEntry, CopiedAndWritablePagesHoldTheirOwnBytes) {
     TestEnclave enclave;
     const uint64_t accepted = enclave.data();
-    const auto code = enclu_code(SGX_ENCLU_EACCEPT, accepted, enclave.data(1));
+    Code<> written;
+    written.rbx(accepted).rcx(enclave.data(1)).rax(SGX_ENCLU_EACCEPT).enclu().come_back();
+    const auto& code = written.bytes;
     enclave.commit(enclave.dynamic(0));
     enclave.copy_in(enclave.dynamic(0), code.data(), page);
     Op op;
