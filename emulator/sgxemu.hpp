@@ -22,7 +22,8 @@
 
 namespace sgxemu {
 
-// What the emulated machine has. Read once, at the first open().
+// What the emulated machine has. Read once, at the first open(): what configure() says, else these
+// values as the environment changes them (emulator/settings.hpp).
 inline constexpr size_t min_epc_pages = 64;
 struct MachineConfig {
     size_t epc_pages = 262'144;  // size of the EPC in 4 KiB pages (1 GiB)

@@ -1,10 +1,10 @@
-#include "emulator/preload/settings.hpp"
+#include "emulator/settings.hpp"
 
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
-namespace sgxemu::preload {
+namespace sgxemu {
 
 namespace {
 
@@ -23,7 +23,8 @@ size_t parse_size(const char* text) {
 
 }  // namespace
 
-const char* read_settings(MachineConfig& config) {
+const char* read_settings(MachineConfig& machine) {
+    MachineConfig config = machine;
     if (const char* text = std::getenv("SGXEMU_EPC_SIZE")) {
         const size_t pages = parse_size(text) / 4096;
         if (pages < min_epc_pages)
@@ -35,7 +36,8 @@ const char* read_settings(MachineConfig& config) {
             return "SGXEMU_SGX must be 1 or 2";
         config.sgx2 = *text == '2';
     }
+    machine = config;
     return nullptr;
 }
 
-}  // namespace sgxemu::preload
+}  // namespace sgxemu
