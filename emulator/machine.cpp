@@ -10,6 +10,7 @@
 #include <bit>
 #include <mutex>
 
+#include "emulator/settings.hpp"
 #include "sgxdl/arch/sgx.h"
 
 namespace sgxemu {
@@ -52,6 +53,7 @@ bool draw(std::array<uint8_t, n>& bytes) {
 }
 
 void power_on(Machine& m) {
+    (void)read_settings(m.config);  // whoever can report an error asks again
     m.epc_free.store(m.config.epc_pages, std::memory_order_relaxed);
     unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
     const bool has_xsave = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_OSXSAVE);

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "emulator/sgxemu.hpp"
+#include "sgxdl/arch/sgx.h"
 
 namespace sgxemu {
 
@@ -34,6 +35,8 @@ struct Machine {
     // Takes one free page of the EPC; false when it is full. Use paging.hpp's, which makes room.
     bool take_free_epc_page();
     void return_epc_pages(size_t count) { epc_free.fetch_add(count, std::memory_order_relaxed); }
+    // CPUID.12H.0:EBX. EXINFO came with the processors that have SGX2.
+    uint32_t miscselect_supported() const { return config.sgx2 ? SGX_MISC_EXINFO : 0; }
     // Bytes of an XSAVE area in standard format that holds these components.
     size_t xsave_size(uint64_t xfrm) const;
 };

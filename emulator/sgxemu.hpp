@@ -22,7 +22,8 @@
 
 namespace sgxemu {
 
-// What the emulated machine has. Read once, at the first open().
+// What the emulated machine has. Read once, at the first open(): what configure() says, else these
+// values as the environment changes them (emulator/settings.hpp).
 inline constexpr size_t min_epc_pages = 64;
 
 // How enclave code's ENCLU reaches the emulator once it has been executed. trap: as HLT, which is a
