@@ -5,6 +5,7 @@
 
 #include <linux/membarrier.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstring>
 
@@ -35,11 +36,23 @@ uint16_t half_at(Enclave& enclave, uint64_t address) {
     return value;
 }
 
+// An ENCLU, rewritten or not, or what may be one if the next page continues it.
+bool may_be_enclu(Enclave& enclave, uint64_t address) {
+    if (enclave.sites.contains(address)) return true;
+    constexpr uint8_t enclu[] = {enclu_first_byte, enclu_tail & 0xff, enclu_tail >> 8};
+    const uint64_t in_page = page_size - (address & (page_size - 1));
+    return std::memcmp(enclave.bytes(address), enclu, std::min<uint64_t>(in_page, 3)) == 0;
+}
+
 }  // namespace
 
 void make_jump(Enclave& enclave, uint64_t site) {
     // What follows is half of the displacement: it must not go when another page does.
     if ((site & (page_size - 1)) > page_size - jump_length) return enclave.sites.keep_hlt(site);
+    // Nor when it is an instruction that changes itself.
+    for (const uint64_t next : {site + enclu_length, site + enclu_length + 1}) {
+        if (may_be_enclu(enclave, next)) return enclave.sites.keep_hlt(site);
+    }
     const uint64_t stub = enclave.stubs.make(enclave, site, half_at(enclave, site + enclu_length));
     if (stub == 0 || !serialise_all()) return enclave.sites.keep_hlt(site);
     const auto displacement = static_cast<uint32_t>(stub - (site + jump_length));
