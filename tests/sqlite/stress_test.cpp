@@ -22,6 +22,8 @@ TEST(Stress, FixAppliedAndRolledBackUnderQueries) {
                           .expected_folder = SGXDL_SQLITE_EXPECTED};
     if (const char* rounds = std::getenv("SGXDL_STRESS_ROUNDS")) {
         options.rounds = static_cast<unsigned>(std::atoi(rounds));
+    } else if (std::getenv("SGXDL_TEST_FORM") != nullptr) {
+        options.rounds = 100;
     }
     const StressResult result = run_stress(*target, options);
     std::cout << result.rounds << " rounds, " << result.queries << " queries ("
