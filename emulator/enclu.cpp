@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "emulator/context.hpp"
+#include "emulator/costs.hpp"
 #include "emulator/dispositions.hpp"
 #include "emulator/hostile.hpp"
 #include "emulator/leaves/leaf.hpp"
@@ -45,14 +46,19 @@ struct LeafEntry {
     void (*effect)(LeafRun&);
     Ends ends;
     bool changes_page;  // the page at RCX, whose protection then follows
+    Charged cost;
 };
 
 // By leaf number; EENTER, ERESUME and EEXIT are transitions.
 constexpr LeafEntry leaves[] = {
-    {ereport, Ends::silently, false}, {egetkey, Ends::with_code, false},
-    {nullptr, Ends::silently, false}, {nullptr, Ends::silently, false},
-    {nullptr, Ends::silently, false}, {eaccept, Ends::with_code, true},
-    {emodpe, Ends::silently, true},   {eacceptcopy, Ends::with_code, true},
+    {ereport, Ends::silently, false, Charged::ereport},
+    {egetkey, Ends::with_code, false, Charged::egetkey},
+    {nullptr, Ends::silently, false, Charged::count},
+    {nullptr, Ends::silently, false, Charged::count},
+    {nullptr, Ends::silently, false, Charged::count},
+    {eaccept, Ends::with_code, true, Charged::eaccept},
+    {emodpe, Ends::silently, true, Charged::emodpe},
+    {eacceptcopy, Ends::with_code, true, Charged::eacceptcopy},
 };
 
 void finish(ucontext_t& context, Ends ends, uint64_t code) {
@@ -126,6 +132,7 @@ bool trapped_on_enclu(Thread& thread, const ucontext_t& context, uint8_t vector)
 std::optional<Exception> execute_enclu_inside(Thread& thread, ucontext_t& context, Bases& bases) {
     const auto number = static_cast<uint32_t>(reg(context, REG_RAX));
     if (number == SGX_ENCLU_EEXIT) {
+        charge(Charged::eexit);
         eexit(thread, context, bases);
         return std::nullopt;
     }
@@ -134,6 +141,7 @@ std::optional<Exception> execute_enclu_inside(Thread& thread, ucontext_t& contex
     }
     const LeafOperands operands{reg(context, REG_RBX), reg(context, REG_RCX),
                                 reg(context, REG_RDX)};
+    charge(leaves[number].cost);
     uint64_t code = SGX_SUCCESS;
     if (const auto fault = run_leaf(*thread.enclave, number, operands, code)) return fault;
     finish(context, leaves[number].ends, code);

@@ -11,12 +11,14 @@
 #include <cerrno>
 
 #include "emulator/context.hpp"
+#include "emulator/costs.hpp"
 #include "emulator/cpuid.hpp"
 #include "emulator/deliver.hpp"
 #include "emulator/dispositions.hpp"
 #include "emulator/enclu.hpp"
 #include "emulator/entry.hpp"
 #include "emulator/hostile.hpp"
+#include "emulator/machine.hpp"
 #include "emulator/registry.hpp"
 #include "emulator/sgxemu.hpp"
 #include "emulator/transitions.hpp"
@@ -97,6 +99,9 @@ bool is_step(int signal, const siginfo_t& info) {
 }
 
 void on_step(Thread& thread, ucontext_t& context, Bases& bases) {
+    const uint64_t rip = reg(context, REG_RIP);
+    Enclave& enclave = *thread.enclave;
+    if (enclave.watch && enclave.contains(rip)) enclave.watch->executed(enclave.index_of(rip));
     const bool stop = step_done();
     aex(thread, context, bases, std::nullopt);
     if (stop) fix_up_in_vdso(context, Exception{step_vector, 0, 0});
@@ -132,6 +137,7 @@ bool is_enclu_of_program(const ucontext_t& context, uint8_t vector) {
 // The program touched a page of an enclave that the reclaimer has written out. What the EPCM denies
 // stays a fault (on hardware it reads as ones).
 bool is_cured_outside(const Exception& exception) {
+    if (machine().config.strict) return false;
     const EnclaveRef enclave = find_by_address(exception.address);
     if (!enclave) return false;
     const Guard guard(enclave->lock);
@@ -176,6 +182,7 @@ void defer(int signal, siginfo_t& info, ucontext_t& context, Thread& thread) {
 
 extern "C" void sgxemu_on_signal(int signal, siginfo_t* info, ucontext_t* context, Thread* thread,
                                  Bases* bases) {
+    const CostScope cost;
     const int saved_errno = errno;
     const bool inside = thread != nullptr && thread->inside != 0;
     if (is_fault_signal(signal) && info->si_code > 0) {

@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "emulator/context.hpp"
+#include "emulator/costs.hpp"
 #include "emulator/dispositions.hpp"
 #include "emulator/entry.hpp"
 #include "emulator/hostile.hpp"
@@ -27,6 +28,7 @@ Exception no_enclave_at(uint64_t tcs) {
 // Takes the TCS; what an exit writes to stays in the EPC.
 void occupy(Thread& thread, Enclave& enclave, uint64_t tcs, const SsaFrame& frame) {
     enclave.entry(tcs).tcs_busy = 1;
+    ++enclave.inside;
     thread.ssa_begin = frame.begin;
     for (uint64_t i = 0; i < enclave.secs.ssa_frame_size; ++i) {
         const uint64_t page = frame.begin + i * page_size;
@@ -66,6 +68,7 @@ std::optional<Exception> eenter(Thread& thread, const EenterOperands& operands) 
         const uint64_t target = enclave->base() + tcs.oentry;
         thread.entry = {operands.rsp, operands.rbp, target, inner, tcs.cssa};
     }
+    charge(Charged::eenter);
     enter(thread, std::move(enclave), operands.tcs);
     return std::nullopt;
 }
@@ -136,6 +139,7 @@ std::optional<Exception> eresume(Thread& thread, ucontext_t& context, Bases& bas
         occupy(thread, *enclave, tcs_address, frame);
     }
     if (!has_all_signals()) set_signal_mask_of(context, mask_inside());
+    charge(Charged::eresume);
     enter(thread, std::move(enclave), tcs_address);
     return std::nullopt;
 }

@@ -3,6 +3,7 @@
 //   SGXEMU_EPC_SIZE   bytes of EPC, with K, M or G: 4096 times at least min_epc_pages
 //   SGXEMU_SGX        1: a machine (and kernel) without SGX2; 2
 //   SGXEMU_COUNTERS   a file to count paging in (sgxemu::count_paging_in)
+// and those of emulator/environment.hpp.
 #pragma once
 
 #include "emulator/sgxemu.hpp"
