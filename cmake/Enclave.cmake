@@ -10,10 +10,14 @@
 #                                enclave takes no bundle
 #       [SIGN_KEY file]          RSA-3072 key with exponent 3 (PEM); default: a development key
 #                                made once per build folder
-#       [THREADS n] [STACK_KIB n] [SIZE_MIB n] [ARENA_MIB n] [PRODUCT_ID n] [SVN n] [DEBUG])
+#       [THREADS n] [STACK_KIB n] [SIZE_MIB n] [ARENA_MIB n] [PRODUCT_ID n] [SVN n] [DEBUG]
+#       [STATIC_ARENA size STATIC_HEAP size])
+#                                such as 16M and 64M: the image is signed a second time, for machines
+#                                without SGX2, with that much memory added at start (no W^X)
 #
 # makes the target NAME. Its property SGXDL_IMAGE is the signed image, NAME.signed beside NAME.elf,
-# in the current binary folder. The image is audited while it is signed: the build fails when it
+# in the current binary folder; SGXDL_STATIC_IMAGE the one for machines without SGX2,
+# NAME.static.signed. The image is audited while it is signed: the build fails when it
 # contains an instruction that an enclave may not execute, a segment that is writable and
 # executable, or an unknown relocation.
 include_guard()
@@ -67,7 +71,7 @@ target_compile_options(sgxdl_enclave_options INTERFACE
 
 function(sgxdl_add_enclave name)
     cmake_parse_arguments(PARSE_ARGV 1 arg "DEBUG"
-        "IMPORTS;PRODUCT;VENDOR_KEY;SIGN_KEY;THREADS;STACK_KIB;SIZE_MIB;ARENA_MIB;PRODUCT_ID;SVN"
+        "IMPORTS;PRODUCT;VENDOR_KEY;SIGN_KEY;THREADS;STACK_KIB;SIZE_MIB;ARENA_MIB;STATIC_ARENA;STATIC_HEAP;PRODUCT_ID;SVN"
         "SOURCES")
     if(NOT arg_PRODUCT)
         set(arg_PRODUCT ${name})
@@ -117,8 +121,7 @@ function(sgxdl_add_enclave name)
         get_filename_component(vendor_key ${arg_VENDOR_KEY} ABSOLUTE)
         list(APPEND options --vendor-key ${vendor_key})
     endif()
-    foreach(pair THREADS:threads STACK_KIB:stack-kib SIZE_MIB:size-mib ARENA_MIB:arena-mib
-                 PRODUCT_ID:product-id SVN:svn)
+    foreach(pair THREADS:threads STACK_KIB:stack-kib SIZE_MIB:size-mib PRODUCT_ID:product-id SVN:svn)
         string(REPLACE ":" ";" pair ${pair})
         list(GET pair 0 argument)
         list(GET pair 1 option)
@@ -129,11 +132,23 @@ function(sgxdl_add_enclave name)
     if(arg_DEBUG)
         list(APPEND options --debug)
     endif()
-    add_custom_command(OUTPUT ${signed}
-        COMMAND $<TARGET_FILE:sgxdl_sign_enclave> sign-enclave ${elf} --output ${signed}
-                --key ${sign_key} ${options}
-        DEPENDS ${name}.elf sgxdl_sign_enclave ${vendor_key} ${arg_SIGN_KEY}
-        COMMENT "Signing ${name}" VERBATIM)
-    add_custom_target(${name} ALL DEPENDS ${signed})
-    set_target_properties(${name} PROPERTIES SGXDL_IMAGE ${signed})
+    function(sgxdl_sign_image image)
+        add_custom_command(OUTPUT ${image}
+            COMMAND $<TARGET_FILE:sgxdl_sign_enclave> sign-enclave ${elf} --output ${image}
+                    --key ${sign_key} ${options} ${ARGN}
+            DEPENDS ${name}.elf sgxdl_sign_enclave ${vendor_key} ${arg_SIGN_KEY}
+            COMMENT "Signing ${image}" VERBATIM)
+    endfunction()
+    set(arena)
+    if(DEFINED arg_ARENA_MIB)
+        set(arena --arena-mib ${arg_ARENA_MIB})
+    endif()
+    sgxdl_sign_image(${signed} ${arena})
+    set(static)
+    if(DEFINED arg_STATIC_ARENA)
+        set(static ${CMAKE_CURRENT_BINARY_DIR}/${name}.static.signed)
+        sgxdl_sign_image(${static} --static-arena ${arg_STATIC_ARENA} --static-heap ${arg_STATIC_HEAP})
+    endif()
+    add_custom_target(${name} ALL DEPENDS ${signed} ${static})
+    set_target_properties(${name} PROPERTIES SGXDL_IMAGE ${signed} SGXDL_STATIC_IMAGE "${static}")
 endfunction()

@@ -54,6 +54,10 @@ void set_signal_mask_of(ucontext_t& context, SignalMask mask) {
 void leave_enclave(Thread& thread, ucontext_t& context, Bases& bases) {
     bases = thread.host;
     if (!has_all_signals()) set_signal_mask_of(context, thread.host_mask);
+    release_enclave(thread);
+}
+
+void release_enclave(Thread& thread) {
     thread.inside = 0;
     const EnclaveRef enclave(thread.enclave);
     thread.enclave = nullptr;

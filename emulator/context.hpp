@@ -25,5 +25,7 @@ void set_signal_mask_of(ucontext_t& context, SignalMask mask);
 // The common end of EEXIT and AEX: the TCS is free, the program's bases and mask are back, the
 // thread's reference is dropped.
 void leave_enclave(Thread& thread, ucontext_t& context, Bases& bases);
+// Of that, what does not concern the registers.
+void release_enclave(Thread& thread);
 
 }  // namespace sgxemu

@@ -34,7 +34,7 @@ CpuidResult host_cpuid(uint32_t leaf, uint32_t subleaf) {
 CpuidResult sgx_capabilities() {
     CpuidResult r;
     r.eax = sgx1_bit | (machine().config.sgx2 ? sgx2_bit : 0);
-    r.ebx = SGX_MISC_EXINFO;
+    r.ebx = machine().miscselect_supported();
     r.edx = max_enclave_bits << 8 | 31;
     return r;
 }

@@ -13,6 +13,7 @@
 #include "emulator/dispositions.hpp"
 #include "emulator/driver.hpp"
 #include "emulator/environment.hpp"
+#include "emulator/fast/fast.hpp"
 #include "emulator/host.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/registry.hpp"
@@ -53,6 +54,7 @@ int open(int flags) {
     const SignalsBlocked blocked;
     if (!machine().usable) return -ENODEV;
     if (const int error = take_fault_signals()) return error;
+    start_fast();
     const int fd = ::memfd_create("sgx_enclave", (flags & O_CLOEXEC) ? MFD_CLOEXEC : 0);
     if (fd < 0) return -errno;
     const int epc_fd = host::dup_above(fd, 0);

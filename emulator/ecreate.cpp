@@ -32,7 +32,7 @@ bool is_valid_secs(const sgx_secs& secs) {
     if (secs.attributes.flags & ~known_attributes) return false;
     if ((secs.attributes.xfrm & SGX_XFRM_LEGACY) != SGX_XFRM_LEGACY) return false;
     if (secs.attributes.xfrm & ~machine().xfrm_supported) return false;
-    if (secs.miscselect & ~uint32_t{SGX_MISC_EXINFO}) return false;
+    if (secs.miscselect & ~machine().miscselect_supported()) return false;
     if (!std::has_single_bit(secs.size)) return false;
     if (secs.size < 2 * SGX_ARCH_PAGE_SIZE || secs.size > max_enclave_size) return false;
     if (secs.base % secs.size != 0 || secs.base + secs.size > canonical_limit) return false;

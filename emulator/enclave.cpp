@@ -23,7 +23,7 @@ uint64_t next_id() {
 }
 
 void* map_records(size_t size) {
-    void* p = host::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+    void* p = host::mmap(host::far_away(size), size, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? nullptr : p;
 }
@@ -40,6 +40,7 @@ bool EncluSites::insert(uintptr_t address) {
     if (contains(address)) return true;
     for (size_t i = 0; i < capacity; ++i) {
         if (slot_[i].load(std::memory_order_relaxed) != 0) continue;
+        state_[i].store(hlt, std::memory_order_relaxed);
         slot_[i].store(address, std::memory_order_relaxed);
         // Release: pairs with the acquire in for_each_in, which then sees the slot.
         if (i >= used_.load(std::memory_order_relaxed)) {
@@ -48,6 +49,21 @@ bool EncluSites::insert(uintptr_t address) {
         return true;
     }
     return false;
+}
+
+bool EncluSites::has_state(uintptr_t address, State state) const {
+    for (size_t i = 0; i < capacity; ++i) {
+        if (slot_[i].load(std::memory_order_relaxed) != address) continue;
+        return state_[i].load(std::memory_order_relaxed) == state;
+    }
+    return false;
+}
+
+void EncluSites::set_state(uintptr_t address, State state) {
+    for (size_t i = 0; i < capacity; ++i) {
+        if (slot_[i].load(std::memory_order_relaxed) != address) continue;
+        state_[i].store(state, std::memory_order_relaxed);
+    }
 }
 
 void EncluSites::forget(uintptr_t begin, uintptr_t end) {
@@ -75,8 +91,8 @@ Enclave::~Enclave() {
 
 int Enclave::make_pages(uintptr_t base, size_t size) {
     if (::ftruncate(epc_fd, static_cast<off_t>(size)) != 0) return -errno;
-    void* alias =
-        host::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_NORESERVE, epc_fd, 0);
+    void* alias = host::mmap(host::far_away(size), size, PROT_READ | PROT_WRITE,
+                             MAP_SHARED | MAP_NORESERVE, epc_fd, 0);
     if (alias == MAP_FAILED) return -errno;
     // A forked child has no enclave: neither mapping is inherited.
     ::madvise(alias, size, MADV_DONTFORK);

@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "emulator/epcm.hpp"
+#include "emulator/fast/stub.hpp"
 #include "emulator/host.hpp"
 #include "emulator/lock.hpp"
 #include "emulator/measurement.hpp"
@@ -36,18 +37,27 @@ struct Vma {
 };
 
 // ENCLU is 0F 01 D7; an ENCLU that was executed once stands in the EPC as HLT 01 D7.
-inline constexpr uint8_t enclu_first_byte = 0x0f, hlt_byte = 0xf4;
-inline void restore_enclu_byte(uint8_t& byte) {
-    if (byte == hlt_byte) byte = enclu_first_byte;
+// Executed again it becomes a jump, where that is possible (emulator/fast/fast.hpp).
+inline constexpr uint8_t enclu_first_byte = 0x0f, hlt_byte = 0xf4, jump_byte = 0xe9;
+inline constexpr uint16_t enclu_tail = 0xd701;
+inline void restore_enclu(uint8_t* site) {
+    site[0] = enclu_first_byte;
+    site[1] = enclu_tail & 0xff;
+    site[2] = enclu_tail >> 8;
 }
 
-// Addresses whose ENCLU was rewritten to HLT: an enclave has a handful. Written under the enclave's
+// Addresses whose ENCLU was rewritten: an enclave has a handful. Written under the enclave's
 // lock, read without it.
 class EncluSites {
  public:
     bool contains(uintptr_t address) const;
     // False when the table is full; then the site simply goes on to trap as #UD.
     bool insert(uintptr_t address);
+    // The site may become a jump. No longer, after one of the two below.
+    bool may_jump(uintptr_t address) const { return has_state(address, hlt); }
+    bool is_jump(uintptr_t address) const { return has_state(address, jump); }
+    void has_jump(uintptr_t address) { set_state(address, jump); }
+    void keep_hlt(uintptr_t address) { set_state(address, hlt_for_good); }
     // Forgets the sites in [begin, end).
     void forget(uintptr_t begin, uintptr_t end);
     // Calls f(address) for each site in [begin, end).
@@ -61,9 +71,14 @@ class EncluSites {
     }
 
  private:
+    enum State : uint8_t { hlt, hlt_for_good, jump };
+    bool has_state(uintptr_t address, State state) const;
+    void set_state(uintptr_t address, State state);
+
     static constexpr size_t capacity = 64;
     std::array<std::atomic<uintptr_t>, capacity> slot_{};  // 0: free
-    std::atomic<size_t> used_{0};                          // one past the last slot in use
+    std::array<std::atomic<State>, capacity> state_{};
+    std::atomic<size_t> used_{0};  // one past the last slot in use
 };
 
 class Enclave {
@@ -130,6 +145,7 @@ class Enclave {
     Measurement measurement;
     std::vector<Vma> vmas;  // sorted, disjoint; inside and, before EINIT, outside ELRANGE
     EncluSites sites;
+    EncluStubs stubs;
     PagedOut paged_out;
     uint32_t inside = 0;                // threads
     uintptr_t last_added = 0;           // page of the last EAUG on a page fault; hostile systems

@@ -157,6 +157,25 @@ sgxemu_aep:
     .hidden sgxemu_after_enclu
 sgxemu_after_enclu:
     endbr64
+    /* What a handler of the program's gets from the enclave is kept; then an EEXIT that did not trap
+     * is completed. */
+    movq %rsp, %rbx
+    andq $-16, %rsp
+    pushq %rdi
+    pushq %rsi
+    pushq %rdx
+    pushq %r8
+    pushq %r9
+    pushq %rbx
+    cld
+    call sgxemu_finish_exit
+    popq %rbx
+    popq %r9
+    popq %r8
+    popq %rdx
+    popq %rsi
+    popq %rdi
+    movq %rbx, %rsp
     movq 16(%rbp), %rbx
     movl $EEXIT, RUN_FUNCTION(%rbx)
 
@@ -223,7 +242,9 @@ sgxemu_signal_entry:
     .cfi_startproc
     .cfi_signal_frame
     endbr64
-    cld
+    /* C++ wants DF clear, and AC, which the kernel leaves as it was. */
+    pushq $2
+    popfq
     pushq %rbx
     pushq %r12
     pushq %r13

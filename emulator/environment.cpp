@@ -5,7 +5,6 @@
 #include <cstring>
 
 #include "emulator/costs.hpp"
-#include "emulator/machine.hpp"
 #include "emulator/sgxemu.hpp"
 
 namespace sgxemu {
@@ -27,11 +26,6 @@ std::string apply() {
     if (const char* text = std::getenv("SGXEMU_HOSTILE")) {
         if (std::string error = misbehave_as(text); !error.empty())
             return "SGXEMU_HOSTILE: " + error;
-    }
-    if (const char* text = std::getenv("SGXEMU_STRICT")) {
-        if (std::strcmp(text, "0") != 0 && std::strcmp(text, "1") != 0)
-            return "SGXEMU_STRICT must be 0 or 1";
-        machine().config.strict = *text == '1';
     }
     if (const char* text = std::getenv("SGXEMU_COSTS")) {
         if (charge_costs(text) != 0) {

@@ -2,7 +2,6 @@
 //
 //   SGXEMU_HOSTILE   a hostile system (emulator/hostile_plan.hpp)
 //   SGXEMU_OCALLS    ENTRY:OFFSET:SIZE in decimal, where ocall answers stand (sgxemu::OcallAnswers)
-//   SGXEMU_STRICT    1: MachineConfig::strict
 //   SGXEMU_COSTS     the table whose costs are charged (sgxemu::charge_costs)
 #pragma once
 

@@ -37,6 +37,8 @@ struct EpcmEntry {
     uint8_t written_out = 0;
     // TCS and SSA frame of a thread that is inside: an asynchronous exit writes there.
     uint8_t pinned = 0;
+    // The host maps the page privately, for debuggers (vma.cpp).
+    uint8_t host_private = 0;
     // Neighbours in the enclave's queue of pages in the EPC (page_queue.hpp), as page indices.
     uint32_t older = no_page, newer = no_page;
 

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -17,6 +18,14 @@ namespace sgxemu::host {
 inline void* mmap(void* address, size_t length, int protection, int flags, int fd, off_t offset) {
     return reinterpret_cast<void*>(
         ::syscall(SYS_mmap, address, length, protection, flags, fd, offset));
+}
+
+// Where to look for room that need not be near anything: enclaves keep what is around them, which
+// the stubs of their ENCLUs want (fast/fast.hpp). Only a hint.
+inline void* far_away(size_t length) {
+    constexpr uintptr_t granule = uintptr_t{1} << 21;
+    static std::atomic<uintptr_t> next{uintptr_t{0x2000} << 32};
+    return reinterpret_cast<void*>(next.fetch_add((length + granule) & ~(granule - 1)));
 }
 
 inline int munmap(void* address, size_t length) {

@@ -7,8 +7,10 @@
 #include <sys/random.h>
 
 #include <algorithm>
+#include <bit>
 #include <mutex>
 
+#include "emulator/settings.hpp"
 #include "sgxdl/arch/sgx.h"
 
 namespace sgxemu {
@@ -51,6 +53,7 @@ bool draw(std::array<uint8_t, n>& bytes) {
 }
 
 void power_on(Machine& m) {
+    (void)read_settings(m.config);  // whoever can report an error asks again
     m.epc_free.store(m.config.epc_pages, std::memory_order_relaxed);
     unsigned int eax = 0, ebx = 0, ecx = 0, edx = 0;
     const bool has_xsave = __get_cpuid(1, &eax, &ebx, &ecx, &edx) && (ecx & bit_OSXSAVE);
@@ -75,8 +78,9 @@ bool Machine::take_free_epc_page() {
 
 size_t Machine::xsave_size(uint64_t xfrm) const {
     size_t size = xsave_legacy_size;
-    for (unsigned int i = 2; i < 64; ++i) {
-        if ((xfrm >> i) & 1) size = std::max<size_t>(size, component[i].offset + component[i].size);
+    for (uint64_t rest = xfrm & ~uint64_t{3}; rest != 0; rest &= rest - 1) {
+        const auto& c = component[std::countr_zero(rest)];
+        size = std::max<size_t>(size, c.offset + c.size);
     }
     return size;
 }

@@ -7,6 +7,7 @@
 #include <cstdint>
 
 #include "emulator/sgxemu.hpp"
+#include "sgxdl/arch/sgx.h"
 
 namespace sgxemu {
 
@@ -28,11 +29,14 @@ struct Machine {
     std::array<uint8_t, 32> report_key_id{};
     // Seals pages that EWB writes out; new at each reset.
     std::array<uint8_t, 16> paging_key{};
-    bool usable = false;  // the host has what the emulator needs (FSGSBASE, XSAVE)
+    std::atomic<bool> is_fast{false};  // fast_is_on()
+    bool usable = false;               // the host has what the emulator needs (FSGSBASE, XSAVE)
 
     // Takes one free page of the EPC; false when it is full. Use paging.hpp's, which makes room.
     bool take_free_epc_page();
     void return_epc_pages(size_t count) { epc_free.fetch_add(count, std::memory_order_relaxed); }
+    // CPUID.12H.0:EBX. EXINFO came with the processors that have SGX2.
+    uint32_t miscselect_supported() const { return config.sgx2 ? SGX_MISC_EXINFO : 0; }
     // Bytes of an XSAVE area in standard format that holds these components.
     size_t xsave_size(uint64_t xfrm) const;
 };

@@ -7,7 +7,7 @@ namespace sgxemu {
 namespace {
 
 void* map_zeros(size_t size) {
-    void* p = host::mmap(nullptr, size, PROT_READ | PROT_WRITE,
+    void* p = host::mmap(host::far_away(size), size, PROT_READ | PROT_WRITE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     return p == MAP_FAILED ? nullptr : p;
 }

@@ -24,8 +24,15 @@
 
 namespace sgxemu {
 
-// What the emulated machine has. Read once, at the first open().
+// What the emulated machine has. Read once, at the first open(): what configure() says, else these
+// values as the environment changes them (emulator/settings.hpp).
 inline constexpr size_t min_epc_pages = 64;
+
+// How enclave code's ENCLU reaches the emulator once it has been executed. trap: as HLT, which is a
+// signal. fast: as a jump, where that is possible (emulator/fast/fast.hpp says where); elsewhere it
+// traps. by_environment: what SGXEMU_ENTRY says ("trap" or "fast"), and otherwise fast.
+enum class EncluEntry { by_environment, trap, fast };
+
 struct MachineConfig {
     size_t epc_pages = 262'144;  // size of the EPC in 4 KiB pages (1 GiB)
     // When the EPC is full, pages are written out, sealed, and come back on access. Without it what
@@ -35,6 +42,7 @@ struct MachineConfig {
     // An ENCLU that was executed once traps as HLT from then on, which is four times cheaper than
     // #UD: its first byte in the EPC (not in what was measured) becomes F4.
     bool rewrite_enclu = true;
+    EncluEntry entry = EncluEntry::by_environment;  // when rewrite_enclu
     // While no thread is inside an enclave its memory is inaccessible through its mappings; while
     // one is, what such threads have touched since can be read. Without it the host's page tables
     // say what the EPCM says, always.

@@ -17,6 +17,7 @@
 #include "emulator/dispositions.hpp"
 #include "emulator/enclu.hpp"
 #include "emulator/entry.hpp"
+#include "emulator/fast/fast.hpp"
 #include "emulator/hostile.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/registry.hpp"
@@ -107,17 +108,34 @@ void on_step(Thread& thread, ucontext_t& context, Bases& bases) {
     if (stop) fix_up_in_vdso(context, Exception{step_vector, 0, 0});
 }
 
+// The #DB after an ENCLU, wherever that led.
+void raise_step(int signal, siginfo_t& info, Thread& thread, ucontext_t& context, Bases& bases,
+                const Exception& exception) {
+    const bool of_system = is_step(signal, info);
+    if (thread.inside != 0) {
+        if (of_system) return on_step(thread, context, bases);
+        return raise_inside(signal, info, thread, context, bases, exception);
+    }
+    if (!of_system) deliver_signal(signal, info, context, &thread);
+}
+
 void on_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& context,
                      Bases& bases) {
     if (signal == SIGSYS) {
         raise_syscall_inside(info, thread, context, bases);
         return;
     }
-    if (is_step(signal, info)) return on_step(thread, context, bases);
     const Exception exception = exception_of(context);
-    if (trapped_on_enclu(thread, context, exception.vector)) {
+    bool in_stub = false;
+    settle(thread, context, bases, in_stub);
+    if (is_step(signal, info) && !in_stub) return on_step(thread, context, bases);
+    // Stepping through a stub would never end if it began anew each time.
+    const bool stepped = in_stub && exception.vector == vector_db;
+    if (stepped || trapped_on_enclu(thread, context, exception.vector)) {
         if (const auto fault = execute_enclu_inside(thread, context, bases)) {
             raise_inside(signal, info, thread, context, bases, *fault);
+        } else if (stepped) {
+            raise_step(signal, info, thread, context, bases, exception);
         }
         return;
     }
@@ -164,9 +182,14 @@ void on_fault_outside(int signal, siginfo_t& info, Thread* thread, ucontext_t& c
 }
 
 // The program's state at a signal that is none of the enclave's: an exit first, when it was inside.
-void leave_for_signal(Thread& thread, ucontext_t& context, Bases& bases) {
-    // EENTER is decided, and what it loads is not loaded yet.
-    if (!thread.enclave->contains(reg(context, REG_RIP))) complete_entry(thread, context, bases);
+void leave_for_signal(int signal, Thread& thread, ucontext_t& context, Bases& bases) {
+    bool in_stub = false;
+    const bool settled = settle(thread, context, bases, in_stub);
+    if (!settled && !thread.enclave->contains(reg(context, REG_RIP))) {
+        // EENTER is decided, and what it loads is not loaded yet. An interrupt came just before.
+        if (signal == interrupt_signal) return;
+        complete_entry(thread, context, bases);
+    }
     aex(thread, context, bases, std::nullopt);
 }
 
@@ -184,6 +207,12 @@ extern "C" void sgxemu_on_signal(int signal, siginfo_t* info, ucontext_t* contex
                                  Bases* bases) {
     const CostScope cost;
     const int saved_errno = errno;
+    const bool waits = thread != nullptr && (thread->critical != 0 || is_busy(*thread));
+    if (thread != nullptr && thread->inside == Thread::leaving && !waits) {
+        settle_exit(*thread, *context, *bases);
+        charge(Charged::eexit);
+        release_enclave(*thread);
+    }
     const bool inside = thread != nullptr && thread->inside != 0;
     if (is_fault_signal(signal) && info->si_code > 0) {
         if (inside) {
@@ -191,13 +220,10 @@ extern "C" void sgxemu_on_signal(int signal, siginfo_t* info, ucontext_t* contex
         } else {
             on_fault_outside(signal, *info, thread, *context, *bases);
         }
-    } else if (thread != nullptr && thread->critical != 0) {
+    } else if (waits) {
         if (signal != interrupt_signal) defer(signal, *info, *context, *thread);
     } else {
-        // An interrupt between EENTER's decision and its jump came just before.
-        const bool came_before = inside && signal == interrupt_signal &&
-                                 !thread->enclave->contains(reg(*context, REG_RIP));
-        if (inside && !came_before) leave_for_signal(*thread, *context, *bases);
+        if (inside) leave_for_signal(signal, *thread, *context, *bases);
         if (signal != interrupt_signal) deliver_signal(signal, *info, *context, thread);
     }
     errno = saved_errno;

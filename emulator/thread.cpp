@@ -9,6 +9,7 @@
 
 #include <new>
 
+#include "emulator/fast/fast.hpp"
 #include "emulator/host.hpp"
 #include "emulator/thread_slots.hpp"
 #include "emulator/user_dispatch.hpp"
@@ -28,7 +29,7 @@ pid_t current_tid() {
 uintptr_t reserve_slots() {
     uintptr_t begin = slots_begin.load(std::memory_order_acquire);
     if (begin != 0) return begin;
-    void* p = host::mmap(nullptr, slot_size * slot_count, PROT_NONE,
+    void* p = host::mmap(host::far_away(slot_size * slot_count), slot_size * slot_count, PROT_NONE,
                          MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
     if (p == MAP_FAILED) return 0;
     const auto made = reinterpret_cast<uintptr_t>(p);
@@ -55,6 +56,7 @@ Thread* take_slot(pid_t tid) {
         if (slot_state[i].compare_exchange_strong(state, SlotState::opening)) {
             if (!open_slot(begin + i * slot_size)) return nullptr;
             new (thread) Thread;
+            new (&fast_of(*thread)) FastThread;
             thread->tid.store(tid);
             slot_state[i].store(SlotState::open);
             size_t used = slots_used.load();
@@ -72,7 +74,7 @@ Thread* take_slot(pid_t tid) {
 bool set_signal_stack(Thread& thread) {
     stack_t stack{};
     stack.ss_sp = reinterpret_cast<uint8_t*>(&thread) + stack_offset;
-    stack.ss_size = slot_size - stack_offset;
+    stack.ss_size = signal_stack_size;
     return host::sigaltstack(&stack, &thread.program_stack) == 0;
 }
 
@@ -110,6 +112,7 @@ Thread* current_thread() {
     Thread* thread = take_slot(current_tid());
     if (thread == nullptr) return nullptr;
     thread->inside = 0;
+    fast_of(*thread).prepared = false;
     if (!set_signal_stack(*thread)) {
         thread->tid.store(0);
         return nullptr;
@@ -121,7 +124,7 @@ Thread* current_thread() {
 
 bool is_on_signal_stack(const Thread& thread, uint64_t rsp) {
     const uint64_t slot = reinterpret_cast<uint64_t>(&thread);
-    return rsp - (slot + stack_offset) < slot_size - stack_offset;
+    return rsp - (slot + stack_offset) < signal_stack_size;
 }
 
 SignalMask mask_inside() {

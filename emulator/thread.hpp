@@ -34,8 +34,11 @@ struct EnterState {
 
 // entry.S knows the offsets of the first four.
 struct Thread {
-    uint64_t inside = 0;  // 1 while the processor is in enclave mode on this thread
-    Bases host;           // the program's bases, saved at EENTER and ERESUME
+    // 1 while the processor is in enclave mode on this thread; `leaving` after an EEXIT by the fast
+    // path, until the emulator has noticed (fast/fast.hpp).
+    uint64_t inside = 0;
+    static constexpr uint64_t leaving = 2;
+    Bases host;  // the program's bases, saved at EENTER and ERESUME
     // The kernel reads it at each system call (user_dispatch.hpp). It says block when the thread
     // goes on inside; entry.S sets it to allow first thing in a handler.
     uint8_t syscalls = 0;

@@ -12,9 +12,10 @@ namespace sgxemu {
 
 inline constexpr size_t slot_size = 256u << 10;
 inline constexpr size_t slot_count = 4096;
-// In a slot: the record, a guard page, the signal stack.
+// In a slot: the record, a guard page, the signal stack, the stack of leaves that do not trap.
 inline constexpr size_t stack_offset = 2 * 4096;
-static_assert(sizeof(Thread) <= 4096);
+inline constexpr size_t leaf_stack_size = 64u << 10;
+inline constexpr size_t signal_stack_size = slot_size - stack_offset - leaf_stack_size;
 
 // Only an open slot has memory behind it; it stays open and is reused.
 enum class SlotState : uint8_t { closed, opening, open };

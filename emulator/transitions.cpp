@@ -8,6 +8,7 @@
 #include "emulator/costs.hpp"
 #include "emulator/dispositions.hpp"
 #include "emulator/entry.hpp"
+#include "emulator/fast/fast.hpp"
 #include "emulator/hostile.hpp"
 #include "emulator/leaves/rules.hpp"
 #include "emulator/machine.hpp"
@@ -37,7 +38,8 @@ void occupy(Thread& thread, Enclave& enclave, uint64_t tcs, const SsaFrame& fram
 }
 
 // Marks the thread as inside; it keeps the reference.
-void enter(Thread& thread, EnclaveRef enclave, uint64_t tcs) {
+void enter(Thread& thread, EnclaveRef enclave, uint64_t tcs, uint64_t aep) {
+    prepare_fast(thread, aep);
     thread.tcs = tcs;
     thread.enclave = enclave.release();
     // The interrupt handler on this thread reads `inside` first.
@@ -69,7 +71,7 @@ std::optional<Exception> eenter(Thread& thread, const EenterOperands& operands) 
         thread.entry = {operands.rsp, operands.rbp, target, inner, tcs.cssa};
     }
     charge(Charged::eenter);
-    enter(thread, std::move(enclave), operands.tcs);
+    enter(thread, std::move(enclave), operands.tcs, operands.aep);
     return std::nullopt;
 }
 
@@ -100,6 +102,7 @@ void complete_entry(const Thread& thread, ucontext_t& context, Bases& bases) {
 }
 
 void eexit(Thread& thread, ucontext_t& context, Bases& bases) {
+    charge(Charged::eexit);
     auto& gregs = context.uc_mcontext.gregs;
     gregs[REG_RIP] = gregs[REG_RBX];
     gregs[REG_EFL] &= ~static_cast<greg_t>(rflags_tf);
@@ -140,7 +143,7 @@ std::optional<Exception> eresume(Thread& thread, ucontext_t& context, Bases& bas
     }
     if (!has_all_signals()) set_signal_mask_of(context, mask_inside());
     charge(Charged::eresume);
-    enter(thread, std::move(enclave), tcs_address);
+    enter(thread, std::move(enclave), tcs_address, aep);
     return std::nullopt;
 }
 

@@ -30,6 +30,13 @@ int effective_protection(const Enclave& enclave, const EpcmEntry& entry, int wis
     return protection_of(entry.rwx) & wish;
 }
 
+template <class F>
+void for_each_existing(Enclave& enclave, uintptr_t begin, uintptr_t end, F f) {
+    uintptr_t page = enclave.skip_holes(begin, end);
+    for (; page < end; page = enclave.skip_holes(page + page_size, end))
+        f(enclave.entry(page));
+}
+
 // Takes [begin, end) out of the list, splitting mappings at its ends.
 void erase_range(std::vector<Vma>& vmas, uintptr_t begin, uintptr_t end) {
     std::vector<Vma> kept;
@@ -86,7 +93,31 @@ int map_epc(Enclave& enclave, uintptr_t begin, uintptr_t end) {
                          static_cast<off_t>(begin - enclave.base()));
     if (p == MAP_FAILED) return -errno;
     ::madvise(p, end - begin, MADV_DONTFORK);
+    for_each_existing(enclave, begin, end, [](EpcmEntry& entry) { entry.host_private = 0; });
     return apply_protection(enclave, begin, end);
+}
+
+// Debuggers write breakpoints into what the program may only read and execute, which the kernel
+// permits them where it can copy the page: in private mappings. In those of a debug enclave, as the
+// driver permits it there only (sgx_vma_access); all else must be shared with the emulator's alias.
+// Under the lock. 0 or -errno.
+int set_host_protection(Enclave& enclave, uintptr_t begin, uintptr_t end, int protection) {
+    const bool is_debug = (enclave.secs.attributes.flags & SGX_ATTR_DEBUG) != 0;
+    const bool is_code = (protection & PROT_EXEC) && !(protection & PROT_WRITE);
+    const bool wants_private = is_debug && is_code;
+    bool changes = false;
+    for_each_existing(enclave, begin, end, [&](EpcmEntry& entry) {
+        changes |= (entry.host_private != 0) != wants_private;
+        entry.host_private = wants_private;
+    });
+    void* at = reinterpret_cast<void*>(begin);
+    if (!changes) return host::mprotect(at, end - begin, protection) == 0 ? 0 : -errno;
+    const int kind = wants_private ? MAP_PRIVATE : MAP_SHARED;
+    void* p = host::mmap(at, end - begin, protection, kind | MAP_FIXED | MAP_NORESERVE,
+                         enclave.epc_fd, static_cast<off_t>(begin - enclave.base()));
+    if (p == MAP_FAILED) return -errno;
+    ::madvise(p, end - begin, MADV_DONTFORK);
+    return 0;
 }
 
 // Forgets mappings of any enclave but `except` in a range that something else has replaced.
@@ -151,9 +182,8 @@ int apply_protection(Enclave& enclave, uintptr_t begin, uintptr_t end) {
                 page += page_size;
                 if (protection == PROT_NONE) page = enclave.skip_holes(page, stop);
             }
-            if (host::mprotect(reinterpret_cast<void*>(run_begin), page - run_begin, protection) !=
-                0) {
-                return -errno;
+            if (const int error = set_host_protection(enclave, run_begin, page, protection)) {
+                return error;
             }
         }
     }

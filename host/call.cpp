@@ -1,5 +1,7 @@
 // Ecalls: entering the enclave, serving its ocalls, and exceptions in between.
 
+#include <cstring>
+
 #include "host/enclave_impl.hpp"
 #include "sgxdl/arch/sgx.h"
 
@@ -77,6 +79,11 @@ void note_exception(CrashReport& report, const sgx_enclave_run& state) {
     report.vector = state.exception_vector;
     report.error_code = state.exception_error_code;
     report.address = state.exception_addr;
+    // #PF and #GP are what an enclave without EXINFO is not told about.
+    const char* const text = state.exception_vector == 14   ? "page fault"
+                             : state.exception_vector == 13 ? "general protection"
+                                                            : "exception";
+    strcpy(reinterpret_cast<char*>(report.text), text);
 }
 
 }  // namespace

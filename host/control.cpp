@@ -27,7 +27,7 @@ json failure(const CallOutcome& outcome) {
             {"error", outcome.message()}};
 }
 
-json to_json(const OperationReport& report) {
+json to_json(Enclave& enclave, const OperationReport& report) {
     if (!report) {
         return {{"ok", false},
                 {"code", static_cast<uint64_t>(report.status)},
@@ -50,6 +50,7 @@ json to_json(const OperationReport& report) {
             {"total_ms", report.total_ms},
             {"transfer_ms", report.transfer_ms},
             {"activation_us", report.activation_us},
+            {"w_xor_x", enclave.w_xor_x()},
             {"stage_ms", stages}};
 }
 
@@ -99,14 +100,15 @@ json answer(Enclave& enclave, const std::string& line) {
         const auto functions = request.value("functions", std::vector<std::string>());
         if (command == "list") return list(enclave);
         if (command == "load") {
-            return to_json(enclave.load_module(request.at("bundle"), functions));
+            return to_json(enclave, enclave.load_module(request.at("bundle"), functions));
         }
-        if (command == "patch") return to_json(enclave.apply_patch(request.at("bundle")));
-        if (command == "extend") return to_json(enclave.extend(request.at("module"), functions));
-        if (command == "rollback") return to_json(enclave.rollback(request.at("module")));
+        if (command == "patch") return to_json(enclave, enclave.apply_patch(request.at("bundle")));
+        if (command == "extend")
+            return to_json(enclave, enclave.extend(request.at("module"), functions));
+        if (command == "rollback") return to_json(enclave, enclave.rollback(request.at("module")));
         if (command == "unload") {
-            return to_json(
-                enclave.unload(request.at("module"), functions, request.value("force", false)));
+            return to_json(enclave, enclave.unload(request.at("module"), functions,
+                                                   request.value("force", false)));
         }
         return {{"ok", false}, {"error", "unknown command '" + command + "'"}};
     } catch (const std::exception& error) {

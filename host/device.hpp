@@ -6,6 +6,7 @@
 #include <asm/sgx.h>
 #include <sys/types.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <memory>
 #include <string>
@@ -24,6 +25,13 @@ class SgxDevice {
     // MAP_FAILED and errno, or the address.
     virtual void* mmap(void* address, size_t size, int protection, int flags, int descriptor) = 0;
     virtual int munmap(void* address, size_t size) = 0;
+    // True when the processor and the driver can add and remove pages of a running enclave (EDMM:
+    // SGX2, Linux 6.0). `descriptor`: an enclave that was not created yet. Every such ioctl asks
+    // this first and then whether the enclave is initialised (sgx_ioc_sgx2_ready).
+    bool adds_pages_later(int descriptor) {
+        sgx_enclave_restrict_permissions nothing = {};
+        return ioctl(descriptor, SGX_IOC_ENCLAVE_RESTRICT_PERMISSIONS, &nothing) == -EINVAL;
+    }
     // __vdso_sgx_enter_enclave or its stand-in.
     virtual vdso_sgx_enter_enclave_t enter() const = 0;
 };

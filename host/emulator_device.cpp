@@ -1,7 +1,9 @@
 // The emulator in place of the kernel's SGX device.
 
+#include "emulator/settings.hpp"
 #include "emulator/sgxemu.hpp"
 #include "host/device.hpp"
+#include "sgxdl/host.hpp"
 
 namespace sgxdl::host {
 
@@ -25,6 +27,8 @@ class EmulatorDevice final : public SgxDevice {
 }  // namespace
 
 std::shared_ptr<SgxDevice> make_emulator_device() {
+    sgxemu::MachineConfig machine;
+    if (const char* const error = sgxemu::read_settings(machine)) throw Error(error);
     return std::make_shared<EmulatorDevice>();
 }
 

@@ -27,7 +27,11 @@ Enclave::Impl::Impl(const std::string& image_path, EnclaveOptions chosen)
     device = choose_device(&platform);
     image = read_image_file(image_path);
     mrenclave = hex(image.header.mrenclave);
-    mapping = std::make_unique<Mapping>(*device, image);
+    try {
+        mapping = std::make_unique<Mapping>(*device, image);
+    } catch (const Error& error) {
+        throw Error(image_path + ": " + error.what());
+    }
     for (uint32_t i = 0; i < image.header.thread_count; ++i) {
         auto slot = std::make_unique<Slot>();
         slot->tcs = mapping->base() + image.header.tcs_offset + i * image.header.tcs_stride;
@@ -69,6 +73,9 @@ const std::string& Enclave::platform() const {
 }
 const std::string& Enclave::mrenclave() const {
     return impl_->mrenclave;
+}
+bool Enclave::w_xor_x() const {
+    return !impl_->image.static_pages();
 }
 double Enclave::creation_ms() const {
     return impl_->creation_ms;

@@ -47,6 +47,11 @@ Mapping::Mapping(SgxDevice& device, const ImageFile& image) : device_(device) {
     descriptor_ = device_.open();
     if (descriptor_ < 0) fail("opening the SGX device", -descriptor_);
     try {
+        if (!image.static_pages() && !device_.adds_pages_later(descriptor_)) {
+            throw Error(
+                "the image needs SGX2, to add pages to the running enclave, and this machine's "
+                "processor or kernel has none: sign it with --static-arena and --static-heap");
+        }
         create(image);
         map(image);
     } catch (...) {
@@ -113,7 +118,7 @@ void Mapping::create(const ImageFile& image) {
             add.offset = s.offset + done;
             add.length = s.size - done;
             add.secinfo = reinterpret_cast<uint64_t>(&secinfo);
-            add.flags = SGX_PAGE_MEASURE;
+            add.flags = s.measured != 0 ? SGX_PAGE_MEASURE : 0;
             const int error = device_.ioctl(descriptor_, SGX_IOC_ENCLAVE_ADD_PAGES, &add);
             done += add.count;
             // A signal may interrupt a long run: what was added counts.
@@ -137,6 +142,7 @@ void Mapping::create(const ImageFile& image) {
 
 void Mapping::map(const ImageFile& image) {
     const auto map_range = [&](uint64_t offset, uint64_t size, int protection) {
+        if (size == 0) return;  // an image with static pages has no windows
         void* const wanted = reinterpret_cast<void*>(base_ + offset);
         if (device_.mmap(wanted, size, protection, MAP_SHARED | MAP_FIXED, descriptor_) != wanted) {
             fail("mapping the enclave", errno);

@@ -32,7 +32,12 @@ int64_t call_loop(sgxdl::bench::Way way, uint64_t count) {
     return -1;
 }
 
-constexpr sgxdl::EcallRow rows[] = {sgxdl::bind<sgxdl::bench::CallLoop, call_loop>()};
+void empty() {}
+
+constexpr sgxdl::EcallRow rows[] = {
+    sgxdl::bind<sgxdl::bench::CallLoop, call_loop>(),
+    sgxdl::bind<sgxdl::bench::Empty, empty>(),
+};
 
 }  // namespace
 

@@ -10,11 +10,11 @@ namespace sgxemu {
 
 namespace {
 
-// The copy holds the source's own bytes, without the emulator's HLT in them.
+// The copy holds the source's own bytes, without what the emulator made of its ENCLUs.
 void copy_page(Enclave& enclave, uint64_t to, uint64_t from) {
     std::memcpy(enclave.bytes(to), enclave.bytes(from), page_size);
     enclave.sites.for_each_in(from, from + page_size, [&](uintptr_t site) {
-        restore_enclu_byte(*enclave.bytes(to + (site - from)));
+        restore_enclu(enclave.bytes(to + (site - from)));
     });
 }
 

@@ -8,8 +8,8 @@
 #include "emulator/dispositions.hpp"
 #include "emulator/environment.hpp"
 #include "emulator/preload/cpuid.hpp"
-#include "emulator/preload/settings.hpp"
 #include "emulator/preload/vdso.hpp"
+#include "emulator/settings.hpp"
 #include "emulator/sgxemu.hpp"
 
 namespace {
@@ -22,7 +22,7 @@ namespace {
 // The C library passes main's arguments to constructors.
 __attribute__((constructor)) void start(int, char**, char** environment) {
     sgxemu::MachineConfig config;
-    if (const char* error = sgxemu::preload::read_settings(config)) refuse(error, "");
+    if (const char* error = sgxemu::read_settings(config)) refuse(error, "");
     if (sgxemu::configure(config) != 0) refuse("cannot configure the machine", "");
     if (const std::string& error = sgxemu::apply_environment(); !error.empty()) {
         refuse("", error.c_str());

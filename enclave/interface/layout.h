@@ -9,6 +9,9 @@
  *   records_offset    the page manager's own records: dynamic, RW
  *   heap_offset       dynamic, RW
  *
+ * With static_pages (SGX1) nothing is dynamic: arena (RWX), records and heap (RW) are added before
+ * EINIT, by address and permission only; their first content is whatever the host gave.
+ *
  * A thread's block, ascending. Pages called "absent" (SGXDL_GUARD_PAGES each) are never added and
  * never accepted, so a stack that overflows faults:
  *   absent | stack (stack_pages) | absent | exception stack | thread area | SSA[0] | SSA[1] | TCS
@@ -58,7 +61,7 @@ struct sgxdl_image_info {
     char product[64];       /* the only product whose bundles this enclave takes */
     uint8_t vendor_key[32]; /* Ed25519; all zero: takes no bundle */
     uint32_t has_vendor_key;
-    uint32_t reserved;
+    uint32_t static_pages; /* 1: see above; then no page comes or goes, and W^X does not hold */
 };
 
 /* The parts of the thread area that the signer writes. */

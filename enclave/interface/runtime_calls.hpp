@@ -5,7 +5,8 @@
 
 namespace sgxdl {
 
-// What the enclave knows of its memory and calls; for tests and status output.
+// What the enclave knows of its memory and calls; for tests and status output. Static pages count
+// as accepted when they are taken into use, and as given back when they are not any more.
 struct RuntimeCounters {
     uint64_t pages_committed;  // dynamic pages present now, by the enclave's own record
     uint64_t pages_set_aside;  // pages that the OS failed to give or remove properly

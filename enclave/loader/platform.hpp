@@ -2,7 +2,8 @@
 //
 // A build of the core is for one platform. SGXDL_PLATFORM_HEADER names the header that defines
 // sgxdl::Platform; the concept below is checked against it. Two exist: enclave/runtime/ (SGX2
-// memory by EACCEPT/EACCEPTCOPY) and enclave/hosted/ (an ordinary process, mmap/mprotect).
+// memory by EACCEPT/EACCEPTCOPY, or SGX1's static pages) and enclave/hosted/ (an ordinary process,
+// mmap/mprotect).
 #pragma once
 
 #include <concepts>
@@ -34,7 +35,8 @@ concept LoaderPlatform = requires(P& p, uintptr_t address, size_t count, const v
     // Makes `count` zeroed RW pages present at `address`. On error none of them is.
     { p.commit_data(address, count) } -> std::same_as<Result<void>>;
     // Makes `count` pages present at `address` whose content is that of `source` (page aligned,
-    // readable) and whose use is `use`, code or read_only. They were never writable there.
+    // readable) and whose use is `use`, code or read_only. They were never writable there, if
+    // w_xor_x().
     // On error none of them is.
     { p.commit_copy(address, source, count, use) } -> std::same_as<Result<void>>;
     // Gives `count` committed pages back. Never fails for the caller: a page that the OS fails to

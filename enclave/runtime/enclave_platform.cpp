@@ -113,6 +113,10 @@ uintptr_t Platform::trap_address() {
     return reinterpret_cast<uintptr_t>(&sgxdl_trap);
 }
 
+bool Platform::w_xor_x() {
+    return !image_info().static_pages;
+}
+
 void Platform::log(const char* line) {
     const size_t length = strnlen(line, 1023);
     (void)ocall<Log>(std::span<const char>(line, length + 1));

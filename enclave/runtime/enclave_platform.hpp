@@ -1,7 +1,7 @@
-// The loader core's platform inside an SGX2 enclave. The contract is in
-// enclave/loader/platform.hpp.
+// The loader core's platform inside an enclave. The contract is in enclave/loader/platform.hpp.
 //
-// Memory: dynamic pages by EACCEPT (data) and EACCEPTCOPY (code, constants); W^X by the EPCM.
+// Memory: dynamic pages by EACCEPT (data) and EACCEPTCOPY (code, constants); W^X by the EPCM. An
+// image signed for SGX1 has static pages instead (pages.hpp), and no W^X.
 // Stubs jump through GS. EENTER sets GS to an address range that is never backed, the entry code
 // restores it around ocalls, and only set_table() changes it: it always points into the enclave.
 #pragma once
@@ -38,7 +38,7 @@ class Platform {
     // `table` lies in the enclave; nullptr: the range that faults.
     void set_table(const void* table);
     uintptr_t trap_address();
-    bool w_xor_x() { return true; }
+    bool w_xor_x();
     // Sends the line to the host; what becomes of it is the host's affair.
     void log(const char* line);
 };

@@ -21,6 +21,26 @@
     (slot + SGXDL_SSA_FRAME_PAGES * SGXDL_PAGE_SIZE - SGX_GPRSGX_SIZE + field)
 
         .section .text.sgxdl.enclu, "ax", @progbits
+        .cfi_sections .debug_frame
+
+// For debuggers: the caller of sgxdl_entry is the host, whose RSP, RBP and return address stand in the
+// SSA frame and in the thread's data. RBX holds FS base at the call of sgxdl_dispatch, because
+// debuggers do not unwind by FS itself. DW_OP_breg3, the offset as an SLEB128 of four bytes.
+#define RBX_PLUS(offset) \
+    0x73, ((offset) & 0x7f) | 0x80, ((offset) >> 7 & 0x7f) | 0x80, \
+    ((offset) >> 14 & 0x7f) | 0x80, (offset) >> 21 & 0x3f
+#define DW_CFA_def_cfa_expression 0x0f
+#define DW_CFA_expression 0x10
+#define DW_OP_deref 0x06
+#define DWARF_RBP 6
+#define DWARF_RIP 16
+.macro FRAME_OF_HOST
+        .cfi_escape DW_CFA_def_cfa_expression, 6, RBX_PLUS(SSA_GPR(SGXDL_SSA0, SGX_GPRSGX_URSP)), \
+                    DW_OP_deref
+        .cfi_escape DW_CFA_expression, DWARF_RBP, 5, \
+                    RBX_PLUS(SSA_GPR(SGXDL_SSA0, SGX_GPRSGX_URBP))
+        .cfi_escape DW_CFA_expression, DWARF_RIP, 5, RBX_PLUS(THREAD_EXIT_TARGET)
+.endm
 
 // Initial state for x87, SSE and AVX. XRSTOR is limited to XFRM inside an enclave, so 7 is safe.
 // Clobbers eax, edx.
@@ -52,7 +72,9 @@
         xorl    %r15d, %r15d
         movl    $SGX_ENCLU_EEXIT, %eax
         enclu
-        ud2
+        // Never reached. Where the emulator makes a jump of the ENCLU, what follows it is half of the
+        // displacement: that of UD1 leads 1.1 GiB below, that of UD2 into larger enclaves.
+        ud1l    %eax, %eax
 .endm
 
         .globl  sgxdl_entry
@@ -60,6 +82,8 @@
         .type   sgxdl_entry, @function
         .p2align 6
 sgxdl_entry:
+        .cfi_startproc
+        FRAME_OF_HOST
         testq   %rax, %rax
         jnz     .Lexception
         movq    %rcx, %fs:THREAD_EXIT_TARGET
@@ -86,13 +110,14 @@ sgxdl_entry:
         movq    %rdx, %rcx
         CLEAN_EXTENDED_STATE
         movq    %rcx, %rdx
-        xorl    %ebp, %ebp                      // ends the chain of frames for debuggers
-        xorl    %ebx, %ebx
+        xorl    %ebp, %ebp                      // ends the enclave's chain of frames
+        rdfsbase %rbx                           // FRAME_OF_HOST
         xorl    %r12d, %r12d
         xorl    %r13d, %r13d
         xorl    %r14d, %r14d
         xorl    %r15d, %r15d
         call    sgxdl_dispatch
+        .cfi_endproc
 
         // Leaves the enclave from anywhere on a thread's normal stack; never comes back.
         .globl  sgxdl_leave

@@ -161,6 +161,10 @@ Result<void> start_loader() {
     config.trust.product = info.product;
     memcpy(config.trust.vendor_key, info.vendor_key, sizeof(config.trust.vendor_key));
     config.imports = application_imports();
+    // Every live generation takes 8 bytes of address range per stub: at most 1/128 of the arena.
+    if (info.arena_size / 1024 < config.stub_capacity) {
+        config.stub_capacity = static_cast<uint32_t>(info.arena_size / 1024);
+    }
     return loader().init(config);
 }
 

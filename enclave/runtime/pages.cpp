@@ -1,6 +1,7 @@
 #include "enclave/runtime/pages.hpp"
 
 #include <atomic>
+#include <cstring>
 
 #include "enclave/interface/runtime_calls.hpp"
 #include "enclave/runtime/image.hpp"
@@ -21,6 +22,7 @@ enum class State : uint8_t { absent = 0, present, trimming, set_aside };
 
 constexpr size_t trim_run = 16;
 constexpr size_t max_record_pages = 4096;  // one byte per page: ELRANGE of up to 64 GiB
+constexpr int trap_byte = 0xcc;            // INT3
 
 SpinLock lock;
 bool record_present[max_record_pages];  // pages of the record itself that are committed
@@ -61,13 +63,30 @@ State* record() {
     return reinterpret_cast<State*>(enclave_base() + image_info().records_offset);
 }
 
+void* pointer(uintptr_t address) {
+    return reinterpret_cast<void*>(address);
+}
+
+// A zeroed RW page; SGX_SUCCESS, the leaf's error code, or enclu_faulted.
+uint64_t make_zeroed(uintptr_t page) {
+    if (!image_info().static_pages) return sgxdl_eaccept(&rw_pending, page);
+    memset(pointer(page), 0, page_size);
+    return SGX_SUCCESS;
+}
+
+uint64_t make_copy(const sgx_secinfo& wanted, uintptr_t page, const void* source) {
+    if (!image_info().static_pages) return sgxdl_eacceptcopy(&wanted, page, source);
+    memcpy(pointer(page), source, page_size);
+    return SGX_SUCCESS;
+}
+
 // Commits the pages of the record that describe [first, first + n).
 bool have_record(size_t first, size_t n) {
     for (size_t page = first / page_size; page <= (first + n - 1) / page_size; ++page) {
         if (page >= image_info().records_size / page_size) return false;
         if (record_present[page]) continue;
         const uintptr_t address = reinterpret_cast<uintptr_t>(record()) + page * page_size;
-        if (sgxdl_eaccept(&rw_pending, address) != SGX_SUCCESS) return false;
+        if (make_zeroed(address) != SGX_SUCCESS) return false;
         record_present[page] = true;
         count(accept_count);
         count(record_count);
@@ -101,6 +120,17 @@ Status commit_with(uintptr_t address, size_t n, Accept accept) {
     if (done == n) return Status::ok;
     if (done != 0) release(address, done);
     return Status::refused;
+}
+
+// What was in static pages is gone when they are absent, and does not run.
+void wipe(uintptr_t address, size_t n) {
+    memset(pointer(address), trap_byte, n * page_size);
+    LockGuard guard(lock);
+    for (size_t i = index_of(address); n-- != 0; ++i) {
+        record()[i] = State::absent;
+        count(trim_count);
+        committed_count.fetch_sub(1, std::memory_order_relaxed);
+    }
 }
 
 // One run: MODIFY_TYPES, EACCEPT each, REMOVE_PAGES. The record says `trimming` for all of it, so
@@ -146,9 +176,14 @@ bool trim(uintptr_t address, size_t n) {
 
 }  // namespace
 
+void start() {
+    const sgxdl_image_info& info = image_info();
+    if (!info.static_pages) return;
+    memset(pointer(enclave_base() + info.arena_offset), trap_byte, info.arena_size);
+}
+
 Status commit(uintptr_t address, size_t n) {
-    return commit_with(address, n,
-                       [](uintptr_t page, size_t) { return sgxdl_eaccept(&rw_pending, page); });
+    return commit_with(address, n, [](uintptr_t page, size_t) { return make_zeroed(page); });
 }
 
 Status commit_copy(uintptr_t address, const void* source, size_t n, PageUse use) {
@@ -156,7 +191,7 @@ Status commit_copy(uintptr_t address, const void* source, size_t n, PageUse use)
     const sgx_secinfo& wanted = use == PageUse::code ? code_copy : read_only_copy;
     const char* const from = static_cast<const char*>(source);
     return commit_with(address, n, [&](uintptr_t page, size_t i) {
-        return sgxdl_eacceptcopy(&wanted, page, from + i * page_size);
+        return make_copy(wanted, page, from + i * page_size);
     });
 }
 
@@ -171,6 +206,7 @@ bool release(uintptr_t address, size_t n) {
             record()[first + i] = State::trimming;
         }
     }
+    if (image_info().static_pages) return wipe(address, n), true;
     bool clean = true;
     for (size_t done = 0; done < n; done += trim_run) {
         const size_t run = n - done < trim_run ? n - done : trim_run;

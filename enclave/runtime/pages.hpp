@@ -1,4 +1,4 @@
-// Dynamic pages of the enclave (EDMM, SGX2).
+// Dynamic pages of the enclave (EDMM, SGX2), or static ones in their place (SGX1).
 //
 // Invariants:
 //  - Our own record says what each dynamic page is; the OS's word is never taken for it. A page is
@@ -11,6 +11,12 @@
 //  - `absent` again only after our own EACCEPT of the trimmed page. A page that the OS then fails
 //    to remove, or that was not trimmed as asked, is set aside for ever.
 // SDM volume 3D, 38.4 (EACCEPT, EACCEPTCOPY); Documentation/x86/sgx.rst (SGX2 ioctls).
+//
+// The measured image says which kind this enclave has (static_pages). Static pages are all there
+// from EINIT to the end, the arena's writable and executable; the record alone says which of them
+// are in use, and nothing is asked of the OS. Their content before the first commit is the host's:
+// commit() and commit_copy() write all of it, and absent pages of the arena hold traps.
+// docs/decisions/static-pages.md.
 #pragma once
 
 #include <cstddef>
@@ -34,6 +40,9 @@ enum class Status : uint8_t {
 struct Counters {
     uint64_t committed, set_aside, accepts, trims, records;
 };
+
+// Fills the arena with traps if its pages are static. Once, before anything is committed.
+void start();
 
 // Makes `count` zeroed RW pages present. On error none of them is.
 [[nodiscard]] Status commit(uintptr_t address, size_t count);

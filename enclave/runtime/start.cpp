@@ -15,6 +15,7 @@
 #include "enclave/runtime/heap.hpp"
 #include "enclave/runtime/image.hpp"
 #include "enclave/runtime/lock.hpp"
+#include "enclave/runtime/pages.hpp"
 #include "enclave/runtime/runtime.hpp"
 #include "enclave/runtime/thread.hpp"
 
@@ -67,6 +68,7 @@ void fail(const char* text) {
 __attribute__((noinline)) bool start_enclave() {
     const sgxdl_image_info& info = image_info();
     if (info.magic != SGXDL_IMAGE_INFO_MAGIC) return fail("image was not signed"), false;
+    pages::start();
     if (!heap::start(enclave_base() + info.heap_offset, info.heap_size)) {
         return fail("no memory for the heap"), false;
     }

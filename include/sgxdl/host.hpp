@@ -81,6 +81,7 @@ class Enclave {
     // --- about it
     const std::string& platform() const;   // "kernel" or "emulator", and why
     const std::string& mrenclave() const;  // hexadecimal, from the image file
+    bool w_xor_x() const;                  // false: loaded code is writable (image for SGX1)
     double creation_ms() const;            // from opening the device to EINIT done
     int descriptor() const;                // of the device; for tests
     const void* base() const;              // of ELRANGE

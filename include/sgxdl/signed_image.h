@@ -1,8 +1,11 @@
 /* The signed enclave image: what `sgxdl sign-enclave` writes and the host library loads.
  *
  * A header, `segment_count` segment records, the SIGSTRUCT, and page-aligned page contents. The
- * host replays the records in order (ECREATE, then EADD and 16 times EEXTEND for every page,
- * EINIT), so the file's order is the measurement's. Nothing in here needs to be trusted: an image
+ * host replays the records in order (ECREATE, then EADD for every page, with 16 times EEXTEND if
+ * its content is measured, EINIT), so the file's order is the measurement's.
+ *
+ * An image without windows (code_size and data_size 0) has static pages: all that it will ever have
+ * stand in the segments, and it needs no SGX2. Nothing in here needs to be trusted: an image
  * that was changed gets another MRENCLAVE and EINIT refuses it. Little-endian. */
 #ifndef SGXDL_SIGNED_IMAGE_H
 #define SGXDL_SIGNED_IMAGE_H
@@ -10,7 +13,7 @@
 #include <stdint.h>
 
 #define SGXDL_IMAGE_MAGIC "SGXDLIMG"
-#define SGXDL_IMAGE_FORMAT 1u
+#define SGXDL_IMAGE_FORMAT 2u
 
 struct sgxdl_image_header {
     char magic[8];        /* SGXDL_IMAGE_MAGIC, without NUL */
@@ -35,6 +38,8 @@ struct sgxdl_image_segment {
     uint64_t size;        /* bytes, whole pages */
     uint64_t secinfo;     /* SECINFO.FLAGS */
     uint64_t contents_at; /* file offset, page aligned; 0: zero pages */
+    uint32_t measured;    /* 1: with EEXTEND; 0: MRENCLAVE has address and SECINFO only */
+    uint32_t reserved;    /* 0 */
 };
 
 #endif

@@ -66,6 +66,7 @@ enclave_code_entry:
     .long .Lcount - .Ltable
     .long .Lhalt - .Ltable
     .long .Lenclu_loop - .Ltable
+    .long .Lenclu_registers - .Ltable
 .Ltable_end:
 
 .Lnothing:
@@ -228,6 +229,46 @@ enclave_code_entry:
     jnz 6b
 7:  movq %rax, OP_RAX(%r14)
     movq %r12, OP_FLAGS(%r14)
+    jmp .Lleave
+
+    /* ENCLU with RAX = a, RBX = b, RCX = c and patterns in all other registers, written to d
+     * afterwards. */
+.Lenclu_registers:
+    movq OP_D(%r14), %r13
+    movq $0x0101010101010101, %rax
+    movq %rax, %xmm0
+    vpbroadcastq %xmm0, %ymm0
+    vpaddq %ymm0, %ymm0, %ymm1
+    vpaddq %ymm0, %ymm1, %ymm15
+    movq $0x3333333333333333, %rdx
+    movq OP_B(%r14), %rbx
+    movq OP_C(%r14), %rcx
+    movq $0x5555555555555555, %rbp
+    movq $0x6666666666666666, %rsi
+    movq $0x7777777777777777, %rdi
+    movq $0x1010101010101010, %r10
+    movq $0x1212121212121212, %r11
+    movq $0x1313131313131313, %r12
+    movq $0x2222222222222220, %rsp
+    movq OP_A(%r14), %rax
+    stc
+    ENCLU
+    setc 80(%r13)
+    movq %rax, 0(%r13)
+    movq %rdx, 8(%r13)
+    movq %rbx, 16(%r13)
+    movq %rsp, 24(%r13)
+    movq %rbp, 32(%r13)
+    movq %rsi, 40(%r13)
+    movq %rdi, 48(%r13)
+    movq %r10, 56(%r13)
+    movq %r11, 64(%r13)
+    movq %r12, 72(%r13)
+    movq %rcx, 88(%r13)
+    vmovdqu %ymm0, 96(%r13)
+    vmovdqu %ymm1, 128(%r13)
+    vmovdqu %ymm15, 160(%r13)
+    vzeroall
     jmp .Lleave
 
 .Lleave:

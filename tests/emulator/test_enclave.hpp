@@ -36,6 +36,7 @@ enum class OpCode : uint64_t {
     count,
     halt,
     enclu_loop,
+    enclu_registers,
 };
 
 struct Op {

@@ -25,7 +25,7 @@ struct Core : EnclaveTest {
         kept_ = std::string(name);
         return {kept_.c_str(), kept_.size() + 1};
     }
-    // Pages by the emulator's count, stubs and linked copies by the loader's.
+    // Pages by count_pages(), stubs and linked copies by the loader's.
     struct Footprint {
         size_t pages, executable;
         uint32_t stubs, modules;
@@ -36,8 +36,8 @@ struct Core : EnclaveTest {
         enclave.reclaim_now();
         const auto info = enclave.info();
         EXPECT_TRUE(info) << info.message();
-        const sgxemu::EpcCount epc = sgxemu::epc_count(enclave.descriptor());
-        return {epc.valid, epc.executable, info.value.stubs, info.value.modules,
+        const Pages pages = count_pages(enclave);
+        return {pages.in_use, pages.executable, info.value.stubs, info.value.modules,
                 info.value.units_live};
     }
     front::SecretKey key;

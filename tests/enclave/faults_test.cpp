@@ -17,7 +17,12 @@ struct Case {
 class Faults : public EnclaveTest, public testing::WithParamInterface<Case> {};
 
 TEST_P(Faults, AreReported) {
-    const Case& expected = GetParam();
+    Case expected = GetParam();
+    if (static_form() && expected.fault == Fault::unset_stub) {
+        // There the table's absent page is present and full of traps: not an address.
+        expected.vector = 13;
+        expected.text = "general protection";
+    }
     ASSERT_TRUE(enclave.call<Empty>());
     const auto outcome = enclave.call<Die>(expected.fault);
     EXPECT_EQ(outcome.status, Status::crashed);
@@ -35,7 +40,7 @@ TEST_P(Faults, AreReported) {
     std::thread([&] { other = enclave.call<Empty>().status; }).join();
     EXPECT_EQ(other, Status::crashed);
     // And a new enclave is not affected.
-    host::Enclave fresh(SGXDL_TEST_IMAGE, quiet());
+    host::Enclave fresh(test_image(), quiet());
     EXPECT_TRUE(fresh.call<Empty>());
 }
 
@@ -78,11 +83,13 @@ TEST_F(Crashes, AThreadInAnOcallDoesNotReturnIntoADeadEnclave) {
 TEST_F(Crashes, LoadedCodeCannotBeCalledWithoutAPin) {
     const auto outcome = enclave.call<JumpUnpinned>();
     EXPECT_EQ(outcome.status, Status::crashed);
-    EXPECT_NE(outcome.message().find("without a pin"), std::string::npos) << outcome.message();
+    // Without EXINFO the enclave is not told about page faults: the host names this one.
+    const char* const text = static_form() ? "page fault" : "without a pin";
+    EXPECT_NE(outcome.message().find(text), std::string::npos) << outcome.message();
 }
 
 TEST_F(Crashes, CanaryIsFreshInEveryEnclave) {
-    host::Enclave other(SGXDL_TEST_IMAGE, quiet());
+    host::Enclave other(test_image(), quiet());
     const auto first = enclave.call<Canary>();
     const auto second = other.call<Canary>();
     ASSERT_TRUE(first && second);

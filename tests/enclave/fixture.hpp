@@ -6,10 +6,18 @@
 #include "emulator/sgxemu.hpp"
 #include "sgxdl/host.hpp"
 #include "tests/enclave/image/interface.hpp"
+#include "tests/image_form.hpp"
 
 namespace sgxdl::test {
 
-// SGXDL_TEST_IMAGE is set by CMake: the signed test enclave.
+// SGXDL_TEST_IMAGE and SGXDL_TEST_STATIC_IMAGE are set by CMake: the signed test enclave.
+inline const char* test_image() {
+    return static_form() ? SGXDL_TEST_STATIC_IMAGE : SGXDL_TEST_IMAGE;
+}
+
+// STATIC_ARENA in CMakeLists.txt, pages.
+inline constexpr size_t static_arena_pages = (16u << 20) / 4096;
+
 class EnclaveTest : public testing::Test {
  protected:
     static host::EnclaveOptions quiet() {
@@ -17,7 +25,7 @@ class EnclaveTest : public testing::Test {
         options.housekeeping = false;
         return options;
     }
-    host::Enclave enclave{SGXDL_TEST_IMAGE, quiet()};
+    host::Enclave enclave{test_image(), quiet()};
 };
 
 // EPCM pages of an enclave, by the emulator's own count; skips where there is no emulator.

@@ -42,7 +42,7 @@ signer::ElfImage with_code(const std::string& function, std::vector<uint8_t> cod
 }  // namespace
 
 TEST(Image, SignersMeasurementIsTheMachines) {
-    host::Enclave enclave(SGXDL_TEST_IMAGE);
+    host::Enclave enclave(test_image());
     SGXDL_NEED_EMULATOR(enclave);
     uint8_t measured[32];
     ASSERT_EQ(sgxemu::measurement(enclave.descriptor(), measured), 0);
@@ -56,7 +56,7 @@ TEST(Image, SignersMeasurementIsTheMachines) {
 }
 
 TEST(Image, ChangedContentIsRefused) {
-    std::vector<char> image = read(SGXDL_TEST_IMAGE);
+    std::vector<char> image = read(test_image());
     image[image.size() - 5000] ^= 1;
     const std::string path = write("changed.signed", image);
     try {
@@ -69,7 +69,7 @@ TEST(Image, ChangedContentIsRefused) {
 }
 
 TEST(Image, BrokenFilesAreRefusedWithAReason) {
-    const std::vector<char> image = read(SGXDL_TEST_IMAGE);
+    const std::vector<char> image = read(test_image());
     for (const size_t size : {size_t{0}, size_t{10}, size_t{200}, image.size() / 2}) {
         const std::string path =
             write("short.signed", {image.begin(), image.begin() + static_cast<long>(size)});

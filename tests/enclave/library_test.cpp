@@ -67,7 +67,7 @@ TEST(Output, PrintedTextReachesTheHost) {
         EXPECT_EQ(descriptor, 1);
         printed += text;
     };
-    host::Enclave enclave(SGXDL_TEST_IMAGE, options);
+    host::Enclave enclave(test_image(), options);
     const auto outcome = enclave.call<Print>(std::string_view("out"));
     ASSERT_TRUE(outcome) << outcome.message();
     EXPECT_EQ(outcome.value, 6);

@@ -1,7 +1,9 @@
 // A machine with little EPC: a page that the OS cannot give is an error, never a hang or a crash.
+// An image with static pages has all that it ever gets; there it is the heap that ends.
 
 #include <atomic>
 
+#include "emulator/settings.hpp"
 #include "enclave/loader/result.hpp"
 #include "tests/enclave/fixture.hpp"
 #include "tests/loader/workspace.hpp"
@@ -17,7 +19,8 @@ class SmallEpc : public testing::Test {
  protected:
     static void SetUpTestSuite() {
         sgxemu::MachineConfig config;
-        config.epc_pages = 3000;
+        ASSERT_EQ(sgxemu::read_settings(config), nullptr);
+        config.epc_pages = static_form() ? 30'000 : 3000;
         config.reclaim = false;  // what is full stays full
         configured = sgxemu::configure(config);
     }
@@ -28,13 +31,13 @@ TEST_F(SmallEpc, EacceptWithoutAPageBecomesAnError) {
     ASSERT_EQ(configured, 0);
     host::EnclaveOptions options;
     options.housekeeping = false;
-    host::Enclave enclave(SGXDL_TEST_IMAGE, options);
+    host::Enclave enclave(test_image(), options);
     SGXDL_NEED_EMULATOR(enclave);
     ASSERT_TRUE(enclave.call<Empty>());
     const auto small = enclave.call<Commit>(uint64_t{100});
     ASSERT_TRUE(small && small.value) << small.message();
     for (int round = 0; round < 3; ++round) {
-        const auto large = enclave.call<Commit>(uint64_t{4000});
+        const auto large = enclave.call<Commit>(static_form() ? 25'000u : uint64_t{4000});
         ASSERT_TRUE(large) << large.message();
         EXPECT_FALSE(large.value);
         // What it did get is free again and can be used.
@@ -54,7 +57,7 @@ TEST_F(SmallEpc, AnEnclaveThatDoesNotFitIsAnError) {
     bool refused = false;
     for (int i = 0; i < 8 && !refused; ++i) {
         try {
-            several.push_back(std::make_unique<host::Enclave>(SGXDL_TEST_IMAGE, options));
+            several.push_back(std::make_unique<host::Enclave>(test_image(), options));
         } catch (const host::Error& error) {
             refused = true;
             EXPECT_NE(std::string(error.what()).find("ADD_PAGES"), std::string::npos)
@@ -72,8 +75,8 @@ class KeepsPages : public SmallEpc {
  protected:
     KeepsPages() {
         options.housekeeping = false;
-        other = std::make_unique<host::Enclave>(SGXDL_TEST_IMAGE, options);
-        enclave = std::make_unique<host::Enclave>(SGXDL_TEST_IMAGE, options);
+        other = std::make_unique<host::Enclave>(test_image(), options);
+        enclave = std::make_unique<host::Enclave>(test_image(), options);
         enclave->serve<RemovePages>([this](uint64_t offset, uint64_t length) {
             sgx_enclave_remove_pages remove = {.offset = offset, .length = length, .count = 0};
             if (keeps.exchange(false)) return int64_t{11};
@@ -140,7 +143,7 @@ TEST_F(SmallEpc, ExceptionsAreHandledOnceAndOnlyWhenPending) {
     constexpr unsigned eenter = 2, eresume = 3, eexit = 4;
     host::EnclaveOptions options;
     options.housekeeping = false;
-    host::Enclave enclave(SGXDL_TEST_IMAGE, options);
+    host::Enclave enclave(test_image(), options);
     SGXDL_NEED_EMULATOR(enclave);
     ASSERT_TRUE(enclave.call<Empty>());
     auto area = std::make_unique<HostArea>();

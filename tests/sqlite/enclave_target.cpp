@@ -3,6 +3,7 @@
 
 #include "emulator/sgxemu.hpp"
 #include "examples/sqlite/server/enclave_connection.hpp"
+#include "tests/image_form.hpp"
 #include "tests/sqlite/enclave/interface.hpp"
 #include "tests/sqlite/gate.hpp"
 #include "tests/sqlite/paths.hpp"
@@ -75,9 +76,13 @@ class EnclaveTarget : public Target {
         const auto info = enclave_.info();
         const auto counters = enclave_.call<GetCounters>();
         if (!info || !counters) throw std::runtime_error(info.message() + counters.message());
-        // On the emulator its own EPCM is the witness, not the enclave's word.
-        const sgxemu::EpcCount epc = sgxemu::epc_count(enclave_.descriptor());
-        const uint64_t pages = epc.valid != 0 ? epc.valid : counters.value.pages_committed;
+        // On the emulator its own EPCM is the witness, not the enclave's word; unless its pages are
+        // static.
+        sgxemu::EpcCount epc = sgxemu::epc_count(enclave_.descriptor());
+        if (sgxdl::test::static_form()) epc = {};
+        const uint64_t pages = epc.valid != 0
+                                   ? epc.valid
+                                   : counters.value.pages_committed + counters.value.record_pages;
         return {.pages = pages - counters.value.heap_pages - counters.value.record_pages,
                 .code_pages = epc.valid != 0 ? epc.executable : info.value.arena_pages_code,
                 .heap_blocks = counters.value.heap_live_blocks,
@@ -107,7 +112,9 @@ class EnclaveTarget : public Target {
 }  // namespace
 
 std::unique_ptr<Target> make_target() {
-    return std::make_unique<EnclaveTarget>(path_of("sqlite-test-enclave.signed"));
+    return std::make_unique<EnclaveTarget>(path_of(sgxdl::test::static_form()
+                                                       ? "sqlite-test-enclave.static.signed"
+                                                       : "sqlite-test-enclave.signed"));
 }
 
 }  // namespace sgxdl::sqlite::test

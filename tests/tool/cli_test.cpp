@@ -83,5 +83,24 @@ TEST_F(Command, JsonSaysWhatTheTableSays) {
     EXPECT_TRUE(doctor["processor"].contains("sgx2"));
 }
 
+// On a machine with a kernel device doctor speaks of that and not of the emulator.
+TEST_F(Command, DoctorSaysWhichImagesTheMachineTakes) {
+    const auto doctor = [&](const std::string& emulate) {
+        return json::parse(sgxdl(emulate + "doctor --json").text);
+    };
+    const std::string binary = std::string(SGXDL_BINARY) + " ";
+    json out = doctor("emulate --sgx 2 -- " + binary);
+    EXPECT_EQ(out["platform"], "sgx2");
+    EXPECT_EQ(out["image_form"], "dynamic");
+    EXPECT_EQ(out["w_xor_x"], "yes");
+    out = doctor("emulate --sgx 1 -- " + binary);
+    EXPECT_EQ(out["platform"], "sgx1");
+    EXPECT_EQ(out["image_form"], "static");
+    EXPECT_EQ(out["w_xor_x"], "no");
+    EXPECT_NE(out["advice"].dump().find("--static-arena"), std::string::npos);
+    EXPECT_NE(sgxdl("emulate --sgx 1 -- " + binary + "doctor").text.find("no W^X"),
+              std::string::npos);
+}
+
 }  // namespace
 }  // namespace sgxdl::test

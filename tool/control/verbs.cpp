@@ -54,6 +54,7 @@ void print_report(const char* what, const Options& options, const json& report) 
     fmt::print("  generation {} after {:.2f} ms in {} slices, activated in {:.0f} us\n",
                report.at("generation").get<uint64_t>(), report.at("total_ms").get<double>(),
                report.at("slices").get<unsigned>(), report.at("activation_us").get<double>());
+    if (!report.at("w_xor_x").get<bool>()) fmt::print("  no W^X: loaded code is writable\n");
 }
 
 void print_list(const Options& options, const json& answer) {
@@ -65,7 +66,7 @@ void print_list(const Options& options, const json& answer) {
         "platform   {}\nMRENCLAVE  {}\n{}generation {} of {} live{}\n"
         "memory     {} pages of code, {} read-only, {} data; {} stubs\n",
         answer.at("platform").get<std::string>(), answer.at("mrenclave").get<std::string>(),
-        answer.at("w_xor_x").get<bool>() ? "" : "NO W^X     loaded code is writable\n",
+        answer.at("w_xor_x").get<bool>() ? "" : "no W^X     loaded code is writable\n",
         answer.at("generation").get<uint64_t>(), answer.at("generations_live").get<unsigned>(),
         answer.at("oldest_pinned").get<uint64_t>() != 0
             ? fmt::format(", oldest pinned {}", answer.at("oldest_pinned").get<uint64_t>())

@@ -12,6 +12,7 @@ namespace sgxdl::signer {
 namespace {
 
 constexpr uint64_t page = SGXDL_PAGE_SIZE;
+constexpr uint64_t least_static = 1u << 20;  // less does not hold the loader's own tables
 constexpr uint64_t read_write = SGX_SECINFO_R | SGX_SECINFO_W | SGX_SECINFO_REG;
 
 uint64_t round_up(uint64_t value, uint64_t alignment) {
@@ -57,6 +58,15 @@ void add_thread(EnclaveLayout& layout, uint32_t index, uint64_t entry) {
     layout.runs.push_back({area + SGXDL_TCS, page, SGX_SECINFO_TCS, page_with(tcs, 0)});
 }
 
+// Not measured: the runtime looks at no byte of them that it has not written (pages.hpp).
+void add_static_pages(EnclaveLayout& layout) {
+    const sgxdl_image_info& info = layout.info;
+    constexpr uint64_t any_use = read_write | SGX_SECINFO_X;
+    layout.runs.push_back({info.arena_offset, info.arena_size, any_use, {}, false});
+    layout.runs.push_back({info.records_offset, info.records_size, read_write, {}, false});
+    layout.runs.push_back({info.heap_offset, info.heap_size, read_write, {}, false});
+}
+
 }  // namespace
 
 EnclaveLayout lay_out(ElfImage image, const EnclaveConfig& config) {
@@ -71,6 +81,14 @@ EnclaveLayout lay_out(ElfImage image, const EnclaveConfig& config) {
     if (config.stack_pages < 16) throw Error("a stack needs at least 64 KiB");
     if (config.arena_size % page != 0 || config.arena_size == 0) {
         throw Error("the arena is not a whole number of pages");
+    }
+    if (config.static_heap_size != 0) {
+        if (config.static_heap_size % page != 0) {
+            throw Error("the static heap is not a whole number of pages");
+        }
+        if (config.static_heap_size < least_static || config.arena_size < least_static) {
+            throw Error("static arena and static heap need at least 1 MiB each");
+        }
     }
     if (config.product.empty() || config.product.size() >= sizeof(sgxdl_image_info::product)) {
         throw Error(
@@ -101,6 +119,15 @@ EnclaveLayout lay_out(ElfImage image, const EnclaveConfig& config) {
                         config.elrange_size, config.arena_size, info.heap_offset));
     }
     info.heap_size = config.elrange_size - info.heap_offset;
+    if (config.static_heap_size != 0) {
+        if (config.static_heap_size > info.heap_size) {
+            throw Error(
+                fmt::format("a static heap of {:#x} bytes does not fit: the range has {:#x}",
+                            config.static_heap_size, info.heap_size));
+        }
+        info.static_pages = 1;
+        info.heap_size = config.static_heap_size;
+    }
     if (info.arena_offset + info.arena_size > (uint64_t{1} << 31)) {
         throw Error("the arena does not end within 2 GiB of the image");
     }
@@ -125,6 +152,7 @@ EnclaveLayout lay_out(ElfImage image, const EnclaveConfig& config) {
     for (uint32_t index = 0; index < config.threads; ++index) {
         add_thread(layout, index, image.entry);
     }
+    if (info.static_pages != 0) add_static_pages(layout);
     layout.tcs_offset = info.threads_offset + layout.tcs_stride - page;
     return layout;
 }

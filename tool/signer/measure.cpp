@@ -57,6 +57,7 @@ Digest measure(const EnclaveLayout& layout) {
         for (uint64_t at = 0; at < run.size; at += SGXDL_PAGE_SIZE) {
             // The first 48 bytes of SECINFO: its flags and zeros.
             add(Record("EADD").put(8, run.offset + at).put(16, run.secinfo));
+            if (!run.measured) continue;
             for (uint64_t part = 0; part < SGXDL_PAGE_SIZE; part += block) {
                 add(Record("EEXTEND").put(8, run.offset + at + part));
                 hash.add(run.bytes.empty() ? zeros : run.bytes.data() + at + part, block);

@@ -45,17 +45,20 @@ std::vector<uint8_t> image_file(const EnclaveLayout& layout, const EnclaveConfig
     header.header_size = sizeof(header);
     header.elrange_size = layout.info.elrange_size;
     header.ssa_frame_size = SGXDL_SSA_FRAME_PAGES;
-    header.miscselect = SGX_MISC_EXINFO;
+    header.miscselect = config.miscselect();
     header.attributes = config.attributes;
     header.xfrm = config.xfrm;
     header.segment_count = static_cast<uint32_t>(layout.runs.size());
     header.thread_count = layout.info.thread_count;
     header.segments_at = sizeof(header);
     header.sigstruct_at = sizeof(header) + layout.runs.size() * sizeof(sgxdl_image_segment);
-    header.code_offset = layout.info.arena_offset;
-    header.code_size = layout.info.arena_size;
-    header.data_offset = layout.info.records_offset;
-    header.data_size = layout.info.heap_offset + layout.info.heap_size - layout.info.records_offset;
+    if (layout.info.static_pages == 0) {
+        header.code_offset = layout.info.arena_offset;
+        header.code_size = layout.info.arena_size;
+        header.data_offset = layout.info.records_offset;
+        header.data_size =
+            layout.info.heap_offset + layout.info.heap_size - layout.info.records_offset;
+    }
     header.tcs_offset = layout.tcs_offset;
     header.tcs_stride = layout.tcs_stride;
     memcpy(header.mrenclave, mrenclave.data(), mrenclave.size());
@@ -64,8 +67,8 @@ std::vector<uint8_t> image_file(const EnclaveLayout& layout, const EnclaveConfig
     std::vector<uint8_t> file;
     append(file, &header, sizeof(header));
     for (const PageRun& run : layout.runs) {
-        const sgxdl_image_segment segment = {run.offset, run.size, run.secinfo,
-                                             run.bytes.empty() ? 0 : contents};
+        const sgxdl_image_segment segment = {
+            run.offset, run.size, run.secinfo, run.bytes.empty() ? 0 : contents, run.measured, 0};
         append(file, &segment, sizeof(segment));
         contents += run.bytes.size();
     }
@@ -81,6 +84,7 @@ struct Options {
     bool make_key = false, debug = false, json = false;
     uint32_t threads = 8, stack_kib = 512;
     uint64_t size_mib = 1024, arena_mib = 256;
+    uint64_t static_arena = 0, static_heap = 0;  // bytes; 0: dynamic pages
     uint16_t product_id = 0, svn = 0;
     uint32_t date = 0x20250101;  // BCD; fixed, so that the same image gives the same file
 };
@@ -112,7 +116,8 @@ void run_sign(const Options& options) {
 
     EnclaveConfig config;
     config.elrange_size = options.size_mib << 20;
-    config.arena_size = options.arena_mib << 20;
+    config.arena_size = options.static_arena != 0 ? options.static_arena : options.arena_mib << 20;
+    config.static_heap_size = options.static_heap;
     config.threads = options.threads;
     config.stack_pages = static_cast<uint32_t>(options.stack_kib * 1024 / page);
     config.product = options.product;
@@ -124,7 +129,7 @@ void run_sign(const Options& options) {
     if (options.make_key) make_sign_key(options.key);
     const Key key = read_sign_key(options.key);
     const SignOptions sign_options = {options.product_id, options.svn, options.date,
-                                      config.attributes, config.xfrm};
+                                      config.attributes,  config.xfrm, config.miscselect()};
     const sgx_sigstruct sigstruct = sign(mrenclave, sign_options, key.get());
     const std::vector<uint8_t> file = image_file(layout, config, sigstruct, mrenclave);
     std::ofstream out(options.output, std::ios::binary | std::ios::trunc);
@@ -145,6 +150,8 @@ void run_sign(const Options& options) {
                                {"elrange_bytes", layout.info.elrange_size},
                                {"arena_bytes", layout.info.arena_size},
                                {"heap_bytes", layout.info.heap_size},
+                               {"static_pages", layout.info.static_pages != 0},
+                               {"w_xor_x", layout.info.static_pages == 0},
                                {"threads", layout.info.thread_count},
                                {"audit", to_json(report)}};
         fmt::print("{}\n", json.dump(2));
@@ -157,6 +164,12 @@ void run_sign(const Options& options) {
         options.debug ? ", DEBUG: its memory can be read" : "",
         config.vendor_key ? "" : ", no vendor key: takes no bundle", report.text_bytes / 1024,
         report.own_text_bytes / 1024, report.instructions);
+    if (layout.info.static_pages != 0) {
+        fmt::print(
+            "  for machines without SGX2: {} MiB arena and {} MiB heap are added at start\n"
+            "  no W^X: loaded code lies in pages that are writable and executable\n",
+            layout.info.arena_size >> 20, layout.info.heap_size >> 20);
+    }
     if (report.uses_rdtsc) fmt::print("  uses rdtsc, which enclaves have on SGX2 only\n");
 }
 
@@ -188,7 +201,22 @@ void add_sign_enclave(CLI::App& app) {
     verb->add_option("--threads", options->threads, "Threads inside at once (TCS)");
     verb->add_option("--stack-kib", options->stack_kib, "Stack of each thread");
     verb->add_option("--size-mib", options->size_mib, "Address range, a power of two");
-    verb->add_option("--arena-mib", options->arena_mib, "Of it for modules");
+    CLI::Option* const arena =
+        verb->add_option("--arena-mib", options->arena_mib, "Of it for modules");
+    CLI::Option* const static_arena =
+        verb->add_option("--static-arena", options->static_arena,
+                         "For machines without SGX2: all memory for modules, added at start, "
+                         "writable and executable (no W^X); such as 16M")
+            ->transform(CLI::AsSizeValue(false))
+            ->type_name("SIZE")
+            ->excludes(arena);
+    CLI::Option* const static_heap =
+        verb->add_option("--static-heap", options->static_heap,
+                         "With it: all memory for the heap, added at start; such as 64M")
+            ->transform(CLI::AsSizeValue(false))
+            ->type_name("SIZE")
+            ->needs(static_arena);
+    static_arena->needs(static_heap);
     verb->add_option("--product-id", options->product_id, "ISVPRODID");
     verb->add_option("--svn", options->svn, "ISVSVN, the image's security version");
     verb->add_flag("--debug", options->debug, "A debug enclave, whose memory the host can read");

@@ -139,7 +139,7 @@ sgx_sigstruct sign(const Digest& mrenclave, const SignOptions& options, EVP_PKEY
     memcpy(s.header2, header2, sizeof(header2));
     s.date = options.date;
     s.exponent = 3;
-    s.miscselect = SGX_MISC_EXINFO;
+    s.miscselect = options.miscselect;
     s.miscmask = 0xffffffff;
     s.attributes.flags = options.attributes;
     s.attributes.xfrm = options.xfrm;

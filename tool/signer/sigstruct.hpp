@@ -28,6 +28,7 @@ struct SignOptions {
     uint16_t security_version = 0;
     uint32_t date = 0;  // BCD yyyymmdd
     uint64_t attributes = 0, xfrm = 0;
+    uint32_t miscselect = 0;
 };
 
 // Fills and signs the structure (SDM volume 3D, 37.14; RSASSA-PKCS1-v1_5 with SHA-256).

@@ -23,6 +23,7 @@
 
 #include <nlohmann/json.hpp>
 
+#include "emulator/settings.hpp"
 #include "tool/front/error.hpp"
 #include "tool/verbs/verbs.hpp"
 
@@ -141,15 +142,11 @@ void judge(json& out) {
     bool mapping_ok = system["writable_executable_mapping"] == "ok";
     std::string platform = "none";
     std::string w_xor_x = "no";
+    bool sgx2 = false;
     if (device_ok && !system["dev_noexec"].get<bool>()) {
-        bool sgx2 = cpu["sgx2"].get<bool>() && system["kernel_has_edmm"].get<bool>();
+        sgx2 = cpu["sgx2"].get<bool>() && system["kernel_has_edmm"].get<bool>();
         platform = sgx2 ? "sgx2" : "sgx1";
         w_xor_x = sgx2 ? "yes" : "no";
-        if (!sgx2) {
-            advice.push_back(
-                "no SGX2 (processor or kernel before 6.0): loaded code lies in a "
-                "region that is writable and executable");
-        }
         if (!mapping_ok) {
             advice.push_back(
                 fmt::format("writable and executable mappings are refused ({}): lift "
@@ -158,7 +155,10 @@ void judge(json& out) {
         }
     } else if (mapping_ok && system["kernel_fsgsbase"].get<bool>()) {
         platform = "emulator";
-        w_xor_x = "yes";
+        sgxemu::MachineConfig machine;
+        if (const char* wrong = sgxemu::read_settings(machine)) front::fail("{}", wrong);
+        sgx2 = machine.sgx2;
+        w_xor_x = sgx2 ? "yes" : "no";
         advice.push_back("enclaves run on the emulator, which protects nothing from this machine");
     } else {
         advice.push_back(
@@ -182,6 +182,13 @@ void judge(json& out) {
             "SGXEMU_COSTS: the emulator charges the costs of '{}'", model));
     }
     out["platform"] = platform;
+    out["image_form"] = platform == "none" ? "none" : sgx2 ? "dynamic" : "static";
+    if (platform != "none" && !sgx2) {
+        advice.push_back(
+            "no SGX2 (processor, or kernel before 6.0): enclave images must be signed with "
+            "--static-arena and --static-heap, and loaded code lies in pages that are writable and "
+            "executable (no W^X)");
+    }
     out["w_xor_x"] = w_xor_x;
     out["advice"] = advice;
 }
@@ -193,8 +200,15 @@ const char* yes(const json& value) {
 void print(const json& out) {
     const json& cpu = out["processor"];
     const json& system = out["system"];
-    fmt::print("platform                  {}\nW^X of loaded code        {}\n",
-               out["platform"].get<std::string>(), out["w_xor_x"].get<std::string>());
+    fmt::print(
+        "platform                  {}\nW^X of loaded code        {}\n",
+        out["platform"].get<std::string>(),
+        out["w_xor_x"] == "yes" ? "yes, unless an image is signed with static pages" : "no W^X");
+    fmt::print("enclave images            {}\n",
+               out["image_form"] == "dynamic" ? "as signed by default; with static pages, too"
+               : out["image_form"] == "static"
+                   ? "with static pages only (sign-enclave --static-arena)"
+                   : "none");
     fmt::print("processor: SGX {}, SGX1 {}, SGX2 {}, launch control {}, FSGSBASE {}\n",
                yes(cpu["sgx"]), yes(cpu["sgx1"]), yes(cpu["sgx2"]), yes(cpu["launch_control"]),
                yes(cpu["fsgsbase"]));

@@ -1,7 +1,7 @@
 // sgxdl emulate: runs a program on an emulated machine with SGX2.
 //
 // The emulator is a library that the dynamic linker loads before all others (emulator/preload/);
-// the machine is described to it by environment variables (emulator/preload/settings.hpp).
+// the machine is described to it by environment variables (emulator/settings.hpp).
 #include <elf.h>
 #include <fcntl.h>
 #include <signal.h>

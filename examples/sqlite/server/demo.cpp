@@ -187,6 +187,8 @@ void Demo::start_service() {
                                                         .on_log = {}});
     host::Enclave& enclave = service_->enclave();
     say("platform", enclave.platform());
+    figures_.w_xor_x = enclave.w_xor_x();
+    if (!enclave.w_xor_x()) say("", "no W^X: loaded code lies in pages that are writable");
     figures_.mrenclave = enclave.mrenclave();
     say("enclave", fmt::format("built in {:.1f} ms, MRENCLAVE {}", enclave.creation_ms(),
                                enclave.mrenclave()));
@@ -258,8 +260,9 @@ void Demo::patch(const char* title, const std::string& file, bool record) {
     const double build = out.at("total_ms"), activate = out.at("activation_us");
     say("patch",
         fmt::format("{} while clients run: {} functions changed, {} linked, built in {:.1f} ms, "
-                    "active in {:.0f} us",
-                    title, changed, closure, build, activate));
+                    "active in {:.0f} us{}",
+                    title, changed, closure, build, activate,
+                    out.at("w_xor_x").get<bool>() ? "" : "; no W^X"));
     if (!record) return;
     figures_.changed_functions = changed;
     figures_.closure_functions = closure;

@@ -2,6 +2,7 @@
 // it.
 #include <CLI/CLI.hpp>
 #include <cstdio>
+#include <cstdlib>
 #include <exception>
 #include <filesystem>
 #include <fstream>
@@ -31,14 +32,19 @@ int main(int argc, char** argv) {
     DemoOptions options = defaults();
     std::string json;
     unsigned window_ms = 200;
+    bool sgx1 = false;
     CLI::App app(
         "SQLite in a running enclave: loaded, queried by two clients, and patched while they run.");
     app.add_option("--sgxdl", options.sgxdl, "The sgxdl command")
         ->capture_default_str()
         ->type_name("FILE");
-    app.add_option("--image", options.image, "Signed enclave image")
-        ->capture_default_str()
-        ->type_name("FILE");
+    CLI::Option* const image = app.add_option("--image", options.image, "Signed enclave image")
+                                   ->capture_default_str()
+                                   ->type_name("FILE");
+    app.add_flag("--sgx1", sgx1,
+                 "The image for machines without SGX2 (no W^X); the emulator, if it is used, is "
+                 "such a machine")
+        ->excludes(image);
     app.add_option("--key", options.key, "Vendor's secret key")
         ->capture_default_str()
         ->type_name("FILE");
@@ -64,6 +70,10 @@ int main(int argc, char** argv) {
         return app.exit(error) == 0 ? 0 : 2;
     }
     options.gap.window = std::chrono::milliseconds(window_ms);
+    if (sgx1) {
+        options.image = std::filesystem::path(options.image).replace_extension(".static.signed");
+        setenv("SGXEMU_SGX", "1", 1);
+    }
 
     int exit_code = 0;
     try {

@@ -26,6 +26,8 @@ std::string line(const char* name, const std::string& value, const char* meaning
 
 std::string Figures::table() const {
     std::string out;
+    if (w_xor_x && !*w_xor_x)
+        out += line("W^X", "no W^X", "loaded code is writable (image for SGX1)");
     out += line("queries", text(queries, ""), "answered and checked, all clients");
     out += line("wrong_answers", text(wrong_answers, ""), "differ from the native builds' answers");
     out += line("failed_queries", text(failed_queries, ""), "errors where none is right");
@@ -68,6 +70,7 @@ std::string Figures::json() const {
     put("gap_ms_with_patch", gap_ms_with_patch);
     put("probe_interval_ms", probe_interval_ms);
     put("restart_ms", restart_ms);
+    put("w_xor_x", w_xor_x);
     if (!mrenclave.empty()) out["mrenclave"] = mrenclave;
     return out.dump(2) + "\n";
 }

@@ -13,6 +13,7 @@ struct Figures {
     std::optional<double> build_ms, activate_us;
     std::optional<double> gap_ms_without_patch, gap_ms_with_patch, probe_interval_ms;
     std::optional<double> restart_ms;
+    std::optional<bool> w_xor_x;
     std::string mrenclave;
 
     // For people, with the meaning of every figure.

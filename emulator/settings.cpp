@@ -1,10 +1,10 @@
-#include "emulator/preload/settings.hpp"
+#include "emulator/settings.hpp"
 
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
 
-namespace sgxemu::preload {
+namespace sgxemu {
 
 namespace {
 
@@ -23,7 +23,8 @@ size_t parse_size(const char* text) {
 
 }  // namespace
 
-const char* read_settings(MachineConfig& config) {
+const char* read_settings(MachineConfig& machine) {
+    MachineConfig config = machine;
     if (const char* text = std::getenv("SGXEMU_EPC_SIZE")) {
         const size_t pages = parse_size(text) / 4096;
         if (pages < min_epc_pages)
@@ -35,7 +36,17 @@ const char* read_settings(MachineConfig& config) {
             return "SGXEMU_SGX must be 1 or 2";
         config.sgx2 = *text == '2';
     }
+    if (const char* text = std::getenv("SGXEMU_ENTRY")) {
+        if (std::strcmp(text, "trap") != 0 && std::strcmp(text, "fast") != 0)
+            return "SGXEMU_ENTRY must be trap or fast";
+    }
+    if (const char* text = std::getenv("SGXEMU_STRICT")) {
+        if (std::strcmp(text, "0") != 0 && std::strcmp(text, "1") != 0)
+            return "SGXEMU_STRICT must be 0 or 1";
+        config.strict = *text == '1';
+    }
+    machine = config;
     return nullptr;
 }
 
-}  // namespace sgxemu::preload
+}  // namespace sgxemu
