@@ -189,7 +189,9 @@ sgxemu_fast_leaf_entry:
     movq FAST_FLAGS(%rcx), %rax
     FLAGS_FROM_AX
     pushfq
-    cld
+    /* C++ wants DF clear, and AC. */
+    pushq $2
+    popfq
     pushq %r15
     pushq %r14
     pushq %r13
