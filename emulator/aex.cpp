@@ -52,8 +52,7 @@ void aex(Thread& thread, ucontext_t& context, Bases& bases,
     const SsaFrame frame = ssa_frame(enclave, tcs, tcs.cssa);
     sgx_gprsgx& gpr = *enclave.at<sgx_gprsgx>(frame.gprsgx);
     save_general_registers(context, gpr);
-    // Single steps are the system's doing: the enclave's own flags have no TF.
-    if (is_stepping()) gpr.rflags &= ~rflags_tf;
+    if (thread.stepped) gpr.rflags &= ~rflags_tf;
     gpr.fsbase = bases.fs;
     gpr.gsbase = bases.gs;
     const bool has_exinfo = (enclave.secs.miscselect & SGX_MISC_EXINFO) != 0;

@@ -78,6 +78,16 @@ int add_page(Enclave& enclave, uint64_t offset, uint64_t source, const sgx_secin
     return 0;
 }
 
+// A hostile system takes added pages away and adds empty ones.
+void swap_pages(Enclave& enclave, uint64_t offset, uint64_t length, const sgx_secinfo& secinfo) {
+    alignas(page_size) static const uint8_t empty[page_size] = {};
+    for (uint64_t done = 0; done < length; done += page_size) {
+        enclave.remove_page(enclave.base() + offset + done);
+        static_cast<void>(add_page(enclave, offset + done, reinterpret_cast<uint64_t>(empty),
+                                   secinfo, false));
+    }
+}
+
 }  // namespace
 
 bool is_valid_range(const Enclave& enclave, uint64_t offset, uint64_t length) {
@@ -131,6 +141,7 @@ int ioctl_add_pages(Enclave& enclave, uint64_t argument) {
     uint64_t done = 0;
     const Misbehaviour misbehaviour = misbehaviour_of(Operation::add_pages);
     if (misbehaviour == Misbehaviour::refuse) return -EFAULT;
+    if (misbehaviour == Misbehaviour::delay) dawdle();
     if (misbehaviour == Misbehaviour::drop) {
         done = arguments.length;
     } else {
@@ -142,6 +153,9 @@ int ioctl_add_pages(Enclave& enclave, uint64_t argument) {
                         : add_page(enclave, arguments.offset + done, arguments.src + done, secinfo,
                                    (arguments.flags & SGX_PAGE_MEASURE) != 0);
             if (error == 0) done += page_size;
+        }
+        if (misbehaviour == Misbehaviour::swap) {
+            swap_pages(enclave, arguments.offset, done, secinfo);
         }
         const uintptr_t begin = enclave.base() + arguments.offset;
         const int applied = apply_protection(enclave, begin, begin + done);

@@ -153,7 +153,7 @@ std::optional<Exception> execute_enclu_outside(Thread& thread, ucontext_t& conte
     gregs[REG_RCX] = gregs[REG_RIP] + static_cast<greg_t>(enclu_length);
     gregs[REG_RIP] = static_cast<greg_t>(state.rip);
     bases = state.bases;
-    set_step_flag(context);
+    set_step_flag(thread, context);
     if (!has_all_signals()) set_signal_mask_of(context, mask_inside());
     return std::nullopt;
 }

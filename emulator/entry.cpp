@@ -76,6 +76,7 @@ extern "C" void sgxemu_prepare_entry(EntryOrder* order, uint64_t leaf, uint64_t 
         return;
     }
     begin_critical(*thread);
+    thread->stepped = 0;
     thread->host = read_bases();
     const EenterOperands operands{tcs, address_of(sgxemu_aep), rsp, rbp};
     if (const auto fault = eenter(*thread, operands)) {

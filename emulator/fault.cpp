@@ -94,6 +94,7 @@ Translation resolve_access(Enclave& enclave, uint64_t address, Access access) {
     if (!permits(enclave.entry(page), access)) {
         return {Outcome::faults, epcm_fault(address, access)};
     }
+    if (access == PROT_EXEC && enclave.watch) enclave.watch->executed(enclave.index_of(page));
     // Another thread changed the page meanwhile. If the host cannot give the protection (its
     // mapping limit), the program learns it as the driver's SIGBUS rather than by an endless loop.
     if (apply_protection(enclave, page, page + page_size) != 0) {

@@ -81,12 +81,14 @@ bool is_stepping() {
     return stepping.load(std::memory_order_acquire);
 }
 
-void set_step_flag(ucontext_t& context) {
+void set_step_flag(Thread& thread, ucontext_t& context) {
     constexpr greg_t rflags_tf = 0x100;
-    if (is_stepping()) context.uc_mcontext.gregs[REG_EFL] |= rflags_tf;
+    thread.stepped = is_stepping();
+    if (thread.stepped) context.uc_mcontext.gregs[REG_EFL] |= rflags_tf;
 }
 
 bool step_done() {
+    if (!is_stepping()) return false;
     steps_taken.fetch_add(1, std::memory_order_relaxed);
     if (steps_left.fetch_sub(1, std::memory_order_relaxed) > 1) return false;
     stepping.store(false, std::memory_order_release);

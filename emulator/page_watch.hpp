@@ -10,8 +10,7 @@
 
 namespace sgxemu {
 
-// By index of the page in ELRANGE. Calls come under enclave.lock, but for executed(), which only a
-// stepping thread makes.
+// By index of the page in ELRANGE. Under enclave.lock.
 class PageWatch {
  public:
     explicit PageWatch(size_t pages) : marks_(pages) {}
@@ -22,8 +21,10 @@ class PageWatch {
     void accepted(size_t page, bool executable);
     // EACCEPT of PT_TRIM.
     void given_back(size_t page);
-    // An instruction was carried out here.
+    // An instruction is fetched from here. So that the first one is seen, a page gets its right to
+    // be executed only then.
     void executed(size_t page);
+    bool is_executed(size_t page) const { return marks_[page].executed; }
 
     const PageAudit& audit() const { return audit_; }
 

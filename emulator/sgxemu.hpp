@@ -240,7 +240,7 @@ struct PageAudit {
     // The enclave accepted a page where it had accepted one before and had not given it back by
     // EACCEPT of PT_TRIM: the system may have put another in its place.
     uint64_t accepted_twice = 0;
-    uint64_t executed = 0;  // pages that an instruction was seen in, by single steps
+    uint64_t executed = 0;  // pages that an instruction was fetched from, at one page fault each
     // Of those: neither added executable nor filled by EACCEPTCOPY with X. EMODPE with X counts.
     uint64_t executed_uncommitted = 0;
 };

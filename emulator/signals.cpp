@@ -95,14 +95,11 @@ void raise_syscall_inside(siginfo_t& info, Thread& thread, ucontext_t& context, 
 }
 
 // The trap flag is the system's, not the enclave's debugger's.
-bool is_step(int signal, const siginfo_t& info) {
-    return signal == SIGTRAP && info.si_code == TRAP_TRACE && is_stepping();
+bool is_step(int signal, const siginfo_t& info, const Thread& thread) {
+    return signal == SIGTRAP && info.si_code == TRAP_TRACE && thread.stepped != 0;
 }
 
 void on_step(Thread& thread, ucontext_t& context, Bases& bases) {
-    const uint64_t rip = reg(context, REG_RIP);
-    Enclave& enclave = *thread.enclave;
-    if (enclave.watch && enclave.contains(rip)) enclave.watch->executed(enclave.index_of(rip));
     const bool stop = step_done();
     aex(thread, context, bases, std::nullopt);
     if (stop) fix_up_in_vdso(context, Exception{step_vector, 0, 0});
@@ -111,7 +108,7 @@ void on_step(Thread& thread, ucontext_t& context, Bases& bases) {
 // The #DB after an ENCLU, wherever that led.
 void raise_step(int signal, siginfo_t& info, Thread& thread, ucontext_t& context, Bases& bases,
                 const Exception& exception) {
-    const bool of_system = is_step(signal, info);
+    const bool of_system = is_step(signal, info, thread);
     if (thread.inside != 0) {
         if (of_system) return on_step(thread, context, bases);
         return raise_inside(signal, info, thread, context, bases, exception);
@@ -128,7 +125,7 @@ void on_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& co
     const Exception exception = exception_of(context);
     bool in_stub = false;
     settle(thread, context, bases, in_stub);
-    if (is_step(signal, info) && !in_stub) return on_step(thread, context, bases);
+    if (is_step(signal, info, thread) && !in_stub) return on_step(thread, context, bases);
     // Stepping through a stub would never end if it began anew each time.
     const bool stepped = in_stub && exception.vector == vector_db;
     if (stepped || trapped_on_enclu(thread, context, exception.vector)) {

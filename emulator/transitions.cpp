@@ -131,7 +131,7 @@ std::optional<Exception> eresume(Thread& thread, ucontext_t& context, Bases& bas
         const auto rsp = static_cast<uint64_t>(gregs[REG_RSP]);
         const auto rbp = static_cast<uint64_t>(gregs[REG_RBP]);
         load_general_registers(context, gpr);
-        set_step_flag(context);
+        set_step_flag(thread, context);
         gpr.ursp = rsp;
         gpr.urbp = rbp;
         thread.host = bases;
