@@ -5,6 +5,7 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <cstdio>
+#include <cstdlib>
 #include <fstream>
 
 namespace sgxdl::bench {
@@ -79,6 +80,7 @@ int run(int argc, char** argv, const std::string& name, const std::string& descr
         return app.exit(error) == 0 ? 0 : 2;
     }
     Report report(name);
+    if (const char* model = std::getenv("SGXEMU_COSTS")) report.note("cost_model", model);
     try {
         body(options, report);
     } catch (const std::exception& error) {

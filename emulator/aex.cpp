@@ -2,6 +2,7 @@
 //
 // SDM volume 3D, 36.3 (synthetic state), 36.4 (order), 37.9.1.1 (EXITINFO), 37.9.2 (EXINFO).
 #include "emulator/context.hpp"
+#include "emulator/costs.hpp"
 #include "emulator/hostile.hpp"
 #include "emulator/ssa.hpp"
 #include "emulator/transitions.hpp"
@@ -44,14 +45,14 @@ void load_synthetic_registers(ucontext_t& context, const sgx_gprsgx& gpr, uint64
 
 void aex(Thread& thread, ucontext_t& context, Bases& bases,
          const std::optional<Exception>& exception) {
+    charge(Charged::aex);
     Enclave& enclave = *thread.enclave;
     // The TCS is ours while it is busy: no other thread touches it or its frames.
     sgx_tcs& tcs = *enclave.at<sgx_tcs>(thread.tcs);
     const SsaFrame frame = ssa_frame(enclave, tcs, tcs.cssa);
     sgx_gprsgx& gpr = *enclave.at<sgx_gprsgx>(frame.gprsgx);
     save_general_registers(context, gpr);
-    // Single steps are the system's doing: the enclave's own flags have no TF.
-    if (is_stepping()) gpr.rflags &= ~rflags_tf;
+    if (thread.stepped) gpr.rflags &= ~rflags_tf;
     gpr.fsbase = bases.fs;
     gpr.gsbase = bases.gs;
     const bool has_exinfo = (enclave.secs.miscselect & SGX_MISC_EXINFO) != 0;

@@ -4,7 +4,9 @@
 #include <cstring>
 
 #include "emulator/dispositions.hpp"
+#include "emulator/machine.hpp"
 #include "emulator/registry.hpp"
+#include "emulator/vma.hpp"
 
 namespace sgxemu {
 
@@ -60,6 +62,11 @@ void release_enclave(Thread& thread) {
     const EnclaveRef enclave(thread.enclave);
     thread.enclave = nullptr;
     const Guard guard(enclave->lock);
+    // Pages come back one by one, as the next thread inside touches them.
+    if (--enclave->inside == 0 && machine().config.strict) {
+        static_cast<void>(
+            withdraw_access(*enclave, enclave->base(), enclave->base() + enclave->size()));
+    }
     enclave->entry(thread.tcs).tcs_busy = 0;
     for (uint64_t i = 0; i < enclave->secs.ssa_frame_size; ++i) {
         const uint64_t page = thread.ssa_begin + i * page_size;

@@ -6,10 +6,13 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <cstdio>
 #include <memory>
 
+#include "emulator/costs.hpp"
 #include "emulator/dispositions.hpp"
 #include "emulator/driver.hpp"
+#include "emulator/environment.hpp"
 #include "emulator/fast/fast.hpp"
 #include "emulator/host.hpp"
 #include "emulator/machine.hpp"
@@ -44,6 +47,10 @@ int dispatch(Enclave& enclave, unsigned long request, uint64_t argument) {
 }  // namespace
 
 int open(int flags) {
+    if (const std::string& error = apply_environment(); !error.empty()) {
+        std::fprintf(stderr, "sgxemu: %s\n", error.c_str());
+        return -EINVAL;
+    }
     const SignalsBlocked blocked;
     if (!machine().usable) return -ENODEV;
     if (const int error = take_fault_signals()) return error;
@@ -93,6 +100,7 @@ Descriptor descriptor_kind(int fd) {
 }
 
 int ioctl(int fd, unsigned long request, void* argument) {
+    const CostScope cost;
     const SignalsBlocked blocked;
     const EnclaveRef enclave = find_by_descriptor(fd);
     if (!enclave) return is_lost_descriptor(fd) ? -ENODEV : -EBADF;

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <cstring>
 
+#include "emulator/costs.hpp"
 #include "emulator/driver.hpp"
 #include "emulator/ecreate.hpp"
 #include "emulator/hostile.hpp"
@@ -63,13 +64,28 @@ int add_page(Enclave& enclave, uint64_t offset, uint64_t source, const sgx_secin
         static_cast<uint8_t>(is_tcs ? PROT_READ | PROT_WRITE : protection_of(entry.rwx));
     enclave.count_page(address, 1);
     enclave.enqueue(address);
+    if (enclave.watch) {
+        enclave.watch->added(enclave.index_of(address), (entry.rwx & SGX_SECINFO_X) != 0);
+    }
     enclave.measurement.add(offset, secinfo);
+    charge(Charged::eadd);
     if (measure) {
         for (size_t i = 0; i < page_size; i += measured_chunk) {
             enclave.measurement.extend(offset + i, page + i);
         }
+        charge(Charged::eextend, page_size / measured_chunk);
     }
     return 0;
+}
+
+// A hostile system takes added pages away and adds empty ones.
+void swap_pages(Enclave& enclave, uint64_t offset, uint64_t length, const sgx_secinfo& secinfo) {
+    alignas(page_size) static const uint8_t empty[page_size] = {};
+    for (uint64_t done = 0; done < length; done += page_size) {
+        enclave.remove_page(enclave.base() + offset + done);
+        static_cast<void>(add_page(enclave, offset + done, reinterpret_cast<uint64_t>(empty),
+                                   secinfo, false));
+    }
 }
 
 }  // namespace
@@ -104,8 +120,10 @@ int ioctl_create(Enclave& enclave, uint64_t argument) {
     secs.isv_prod_id = 0;
     secs.isv_svn = 0;
     enclave.secs = secs;
+    enclave.watch = make_page_watch(secs.size / page_size);
     enclave.measurement.create(secs.ssa_frame_size, secs.size);
     enclave.created = true;
+    charge(Charged::ecreate);
     join_reclaimer(enclave);
     return map_into_elrange(enclave);
 }
@@ -123,6 +141,7 @@ int ioctl_add_pages(Enclave& enclave, uint64_t argument) {
     uint64_t done = 0;
     const Misbehaviour misbehaviour = misbehaviour_of(Operation::add_pages);
     if (misbehaviour == Misbehaviour::refuse) return -EFAULT;
+    if (misbehaviour == Misbehaviour::delay) dawdle();
     if (misbehaviour == Misbehaviour::drop) {
         done = arguments.length;
     } else {
@@ -134,6 +153,9 @@ int ioctl_add_pages(Enclave& enclave, uint64_t argument) {
                         : add_page(enclave, arguments.offset + done, arguments.src + done, secinfo,
                                    (arguments.flags & SGX_PAGE_MEASURE) != 0);
             if (error == 0) done += page_size;
+        }
+        if (misbehaviour == Misbehaviour::swap) {
+            swap_pages(enclave, arguments.offset, done, secinfo);
         }
         const uintptr_t begin = enclave.base() + arguments.offset;
         const int applied = apply_protection(enclave, begin, begin + done);
@@ -154,6 +176,7 @@ int ioctl_init(Enclave& enclave, uint64_t argument) {
     const Guard guard(enclave.lock);
     if (enclave.secs.attributes.flags & ~enclave.allowed_attributes) return -EACCES;
     const Digest mrenclave = enclave.measurement.value();
+    charge(Charged::einit);
     enclave.einit_result = verify_sigstruct(sigstruct, enclave.secs, mrenclave);
     if (enclave.einit_result != SGX_SUCCESS) return -EPERM;
     const Digest mrsigner = sha256(sigstruct.modulus, sizeof(sigstruct.modulus));

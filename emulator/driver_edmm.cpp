@@ -7,6 +7,7 @@
 
 #include <cerrno>
 
+#include "emulator/costs.hpp"
 #include "emulator/driver.hpp"
 #include "emulator/edmm_rules.hpp"
 #include "emulator/fault.hpp"
@@ -42,15 +43,6 @@ int for_each_page(Enclave& enclave, uint64_t offset, uint64_t length, uint64_t& 
         if (error == 0) error = applied;
     }
     return error;
-}
-
-// The page is taken away, with its content, and a fresh one waits in its place.
-int swap_page(Enclave& enclave, uintptr_t address) {
-    if (!fetch_page(enclave, address) || enclave.entry(address).tcs_busy) return 0;
-    if (!withdraw_access(enclave, address, address + page_size)) return 0;
-    enclave.remove_page(address);
-    static_cast<void>(add_fresh_page(enclave, address));
-    return 0;
 }
 
 // As the system does it, or as a hostile one pretends to.
@@ -102,6 +94,7 @@ int ioctl_restrict_permissions(Enclave& enclave, uint64_t argument) {
             return change_page(call, address, result,
                                [&](EpcmEntry& entry) { encls_modpr(entry, p.permissions); });
         });
+    charge(Charged::emodpr, count / page_size);
     p.count = count;
     p.result = result;
     return copy_to_program(argument, &p, sizeof(p)) ? error : -EFAULT;
@@ -125,6 +118,7 @@ int ioctl_modify_types(Enclave& enclave, uint64_t argument) {
                               });
                           });
     }
+    charge(Charged::emodt, count / page_size);
     p.count = count;
     p.result = result;
     return copy_to_program(argument, &p, sizeof(p)) ? error : -EFAULT;
@@ -141,6 +135,7 @@ int ioctl_remove_pages(Enclave& enclave, uint64_t argument) {
             return change_page(call, address, ignored,
                                [&](EpcmEntry&) { enclave.remove_page(address); });
         });
+    charge(Charged::eremove, count / page_size);
     p.count = count;
     return copy_to_program(argument, &p, sizeof(p)) ? error : -EFAULT;
 }

@@ -23,6 +23,7 @@
 #include "emulator/lock.hpp"
 #include "emulator/measurement.hpp"
 #include "emulator/page_queue.hpp"
+#include "emulator/page_watch.hpp"
 #include "emulator/paged_out.hpp"
 #include "sgxdl/arch/sgx.h"
 
@@ -146,6 +147,9 @@ class Enclave {
     EncluSites sites;
     EncluStubs stubs;
     PagedOut paged_out;
+    uint32_t inside = 0;                // threads
+    uintptr_t last_added = 0;           // page of the last EAUG on a page fault; hostile systems
+    std::unique_ptr<PageWatch> watch;  // when its pages are watched; made by ECREATE
 
     // References: see the top. The registry (registry.hpp) hands them out.
     std::atomic<uint32_t> references{1};

@@ -4,6 +4,7 @@
 #include <atomic>
 
 #include "emulator/context.hpp"
+#include "emulator/costs.hpp"
 #include "emulator/dispositions.hpp"
 #include "emulator/fast/fast.hpp"
 #include "emulator/fast/patch.hpp"
@@ -41,13 +42,19 @@ struct LeafEntry {
     void (*effect)(LeafRun&);
     bool has_code;      // RAX and ZF say how it went; otherwise no register changes
     bool changes_page;  // the page at RCX, whose protection then follows
+    Charged cost;
 };
 
 // By leaf number; EENTER, ERESUME and EEXIT are transitions.
 constexpr LeafEntry leaves[] = {
-    {ereport, false, false}, {egetkey, true, false},    {nullptr, false, false},
-    {nullptr, false, false}, {nullptr, false, false},   {eaccept, true, true},
-    {emodpe, false, true},   {eacceptcopy, true, true},
+    {ereport, false, false, Charged::ereport},
+    {egetkey, true, false, Charged::egetkey},
+    {nullptr, false, false, Charged::count},
+    {nullptr, false, false, Charged::count},
+    {nullptr, false, false, Charged::count},
+    {eaccept, true, true, Charged::eaccept},
+    {emodpe, false, true, Charged::emodpe},
+    {eacceptcopy, true, true, Charged::eacceptcopy},
 };
 
 // The page of the instruction at RIP, which another thread's needs may have driven out of the EPC
@@ -90,6 +97,7 @@ std::optional<Exception> execute_leaf(Enclave& enclave, uint32_t number,
         return general_protection();
     }
     const LeafEntry& leaf = leaves[number];
+    charge(leaf.cost);
     const Guard guard(enclave.lock);
     const HoldPages hold(enclave);
     LeafRun run{enclave, operands};
@@ -145,7 +153,7 @@ std::optional<Exception> execute_enclu_outside(Thread& thread, ucontext_t& conte
     gregs[REG_RCX] = gregs[REG_RIP] + static_cast<greg_t>(enclu_length);
     gregs[REG_RIP] = static_cast<greg_t>(state.rip);
     bases = state.bases;
-    set_step_flag(context);
+    set_step_flag(thread, context);
     if (!has_all_signals()) set_signal_mask_of(context, mask_inside());
     return std::nullopt;
 }

@@ -5,8 +5,10 @@
 
 #include <atomic>
 
+#include "emulator/costs.hpp"
 #include "emulator/dispositions.hpp"
 #include "emulator/hostile.hpp"
+#include "emulator/hostile_ocalls.hpp"
 #include "emulator/transitions.hpp"
 
 namespace sgxemu {
@@ -56,6 +58,7 @@ EntryOrder order_fault(const Exception& exception) {
 // to load every register.
 extern "C" void sgxemu_prepare_entry(EntryOrder* order, uint64_t leaf, uint64_t tcs, uint64_t rsp,
                                      uint64_t rbp) {
+    const CostScope cost;
     Thread* thread = current_thread();
     // A trap from inside the enclave would overwrite the frames of a signal handler that runs on
     // the signal stack; such a handler cannot enter.
@@ -63,12 +66,17 @@ extern "C" void sgxemu_prepare_entry(EntryOrder* order, uint64_t leaf, uint64_t 
         *order = order_fault(general_protection());
         return;
     }
+    if (leaf == SGX_ENCLU_EENTER && are_ocalls_spoiled()) {
+        const auto& saved = *reinterpret_cast<const SavedRegisters*>(rsp - sizeof(SavedRegisters));
+        spoil_ocall_answer(tcs, saved.rdi, saved.rsi);
+    }
     // The trap flag can be set only by a handler.
     if (leaf == SGX_ENCLU_ERESUME || is_stepping()) {
         order->what = EntryOrder::trap;
         return;
     }
     begin_critical(*thread);
+    thread->stepped = 0;
     thread->host = read_bases();
     const EenterOperands operands{tcs, address_of(sgxemu_aep), rsp, rbp};
     if (const auto fault = eenter(*thread, operands)) {

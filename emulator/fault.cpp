@@ -1,6 +1,9 @@
 // sgx_vma_fault and sgx_encl_eaug_page of the driver; SDM volume 3D, 35.5.1 for the order.
 #include "emulator/fault.hpp"
 
+#include <utility>
+
+#include "emulator/costs.hpp"
 #include "emulator/hostile.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/paging.hpp"
@@ -19,13 +22,19 @@ Translation page_fault(uint64_t address, Access access, uint32_t extra) {
     return {Outcome::faults, {vector_pf, error_code_of(access) | extra, address}};
 }
 
-// On a page fault. A hostile system may add the page late or not at all, or add an accepted page
-// anew.
+// On a page fault. A hostile system may add the page late or not at all, or put a fresh one in the
+// place of the page that it added last.
 bool augment(Enclave& enclave, uintptr_t page) {
     const Misbehaviour misbehaviour = misbehaviour_of(Operation::eaug);
     if (misbehaviour == Misbehaviour::refuse || misbehaviour == Misbehaviour::drop) return false;
     if (misbehaviour == Misbehaviour::delay) dawdle();
-    return add_fresh_page(enclave, page);
+    const uintptr_t before = std::exchange(enclave.last_added, page);
+    if (misbehaviour == Misbehaviour::swap && before != 0 && before != page) {
+        static_cast<void>(swap_page(enclave, before));
+    }
+    if (!add_fresh_page(enclave, page)) return false;
+    charge(Charged::eaug);
+    return true;
 }
 
 }  // namespace
@@ -40,6 +49,16 @@ bool add_fresh_page(Enclave& enclave, uintptr_t page) {
     enclave.count_page(page, 1);
     enclave.enqueue(page);
     return true;
+}
+
+int swap_page(Enclave& enclave, uintptr_t page) {
+    if (!fetch_page(enclave, page)) return 0;
+    const EpcmEntry& entry = enclave.entry(page);
+    if (entry.tcs_busy || entry.pinned || enclave.is_held(page)) return 0;
+    if (!withdraw_access(enclave, page, page + page_size)) return 0;
+    enclave.remove_page(page);
+    static_cast<void>(add_fresh_page(enclave, page));
+    return 0;
 }
 
 Exception general_protection() {
@@ -75,6 +94,7 @@ Translation resolve_access(Enclave& enclave, uint64_t address, Access access) {
     if (!permits(enclave.entry(page), access)) {
         return {Outcome::faults, epcm_fault(address, access)};
     }
+    if (access == PROT_EXEC && enclave.watch) enclave.watch->executed(enclave.index_of(page));
     // Another thread changed the page meanwhile. If the host cannot give the protection (its
     // mapping limit), the program learns it as the driver's SIGBUS rather than by an endless loop.
     if (apply_protection(enclave, page, page + page_size) != 0) {

@@ -33,6 +33,10 @@ Exception epcm_fault(uint64_t address, Access access);
 // enclave.lock.
 bool add_fresh_page(Enclave& enclave, uintptr_t page);
 
+// A hostile system: takes a page away, with its content, and has a fresh one wait in its place,
+// unless a thread that is inside needs it. Always 0. Under enclave.lock.
+int swap_page(Enclave& enclave, uintptr_t page);
+
 // What the page tables and the driver make of an access to ELRANGE: no mapping, or one that denies
 // it, is an ordinary #PF; an absent page is added by EAUG; what the driver cannot provide (no EPC,
 // SGX1, over the cap) is its SIGBUS, which the vDSO reports as a #PF without the SGX bit. When it

@@ -6,6 +6,7 @@
 #include <cstdint>
 
 #include "emulator/sgxemu.hpp"
+#include "emulator/thread.hpp"
 
 namespace sgxemu {
 
@@ -16,7 +17,7 @@ void dawdle();
 
 // Single steps: the processor's trap flag, set when a thread goes on inside.
 bool is_stepping();
-void set_step_flag(ucontext_t& context);
+void set_step_flag(Thread& thread, ucontext_t& context);
 // One instruction was carried out inside. True: the system keeps the thread outside now.
 bool step_done();
 

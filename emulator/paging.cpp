@@ -8,6 +8,7 @@
 #include <new>
 #include <vector>
 
+#include "emulator/costs.hpp"
 #include "emulator/machine.hpp"
 #include "emulator/seal.hpp"
 #include "emulator/vma.hpp"
@@ -78,6 +79,7 @@ size_t write_out(Enclave& enclave) {
         enclave.paged_out.count(1);
         enclave.drop_memory(page);
     }
+    charge(Charged::ewb, pages.size());
     machine().return_epc_pages(pages.size());
     counters->written_out.fetch_add(pages.size(), std::memory_order_relaxed);
     return pages.size();
@@ -157,6 +159,7 @@ bool fetch_page(Enclave& enclave, uintptr_t address) {
         machine().return_epc_pages(1);
         return false;
     }
+    charge(Charged::eldu);
     entry.written_out = 0;
     enclave.enqueue(address);
     enclave.paged_out.count(-1);

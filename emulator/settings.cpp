@@ -40,6 +40,11 @@ const char* read_settings(MachineConfig& machine) {
         if (std::strcmp(text, "trap") != 0 && std::strcmp(text, "fast") != 0)
             return "SGXEMU_ENTRY must be trap or fast";
     }
+    if (const char* text = std::getenv("SGXEMU_STRICT")) {
+        if (std::strcmp(text, "0") != 0 && std::strcmp(text, "1") != 0)
+            return "SGXEMU_STRICT must be 0 or 1";
+        config.strict = *text == '1';
+    }
     machine = config;
     return nullptr;
 }

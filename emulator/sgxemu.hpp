@@ -19,6 +19,8 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <string>
+#include <string_view>
 
 namespace sgxemu {
 
@@ -41,6 +43,10 @@ struct MachineConfig {
     // #UD: its first byte in the EPC (not in what was measured) becomes F4.
     bool rewrite_enclu = true;
     EncluEntry entry = EncluEntry::by_environment;  // when rewrite_enclu
+    // While no thread is inside an enclave its memory is inaccessible through its mappings; while
+    // one is, what such threads have touched since can be read. Without it the host's page tables
+    // say what the EPCM says, always.
+    bool strict = false;
 };
 // Returns 0, or -EBUSY when an enclave exists already.
 int configure(const MachineConfig& config);
@@ -134,25 +140,90 @@ RuleRecord rule_record(size_t index);
 // (emulator/edmm_rules.cpp); `leaf` is SGX_IOC_ENCLAVE_*.
 RuleRecord driver_rule_record(size_t index);
 
+// --- Costs of real machines, off by default (emulator/costs.hpp says how far to trust them)
+
+// What is charged for. EEXTEND: each 256 bytes.
+enum class Charged : uint8_t {
+    eenter,
+    eexit,
+    eresume,
+    aex,
+    eaccept,
+    eacceptcopy,
+    emodpe,
+    ereport,
+    egetkey,
+    ecreate,
+    eadd,
+    eextend,
+    einit,
+    eaug,
+    emodpr,
+    emodt,
+    eremove,
+    ewb,
+    eldu,
+    count
+};
+// Charges the costs of this table from now on, and counts from zero; none when empty. Takes 10 ms, in
+// which it measures the TSC. 0, or -ENOENT: there is no such table. While no thread is inside.
+int charge_costs(std::string_view table);
+// The table whose costs are charged, or nullptr.
+const char* cost_model();
+// How often that was charged since charge_costs().
+uint64_t charged(Charged what);
+// A row of a table; `what` is Charged::count past the last row, name is nullptr past the last table.
+struct CostRecord {
+    const char* name = nullptr;
+    const char* machine = nullptr;  // where it was measured
+    const char* source = nullptr;   // by whom and when
+    double ghz = 0;                 // the frequency that turns cycles into time
+    Charged what = Charged::count;
+    uint32_t cycles = 0;
+    bool quoted = false;  // false: the source has no figure; the nearest is charged
+    const char* note = nullptr;
+};
+CostRecord cost_record(size_t table, size_t row);
+
 // --- A hostile operating system, for tests
 // ---------------------------------------------------------
 
-// What it is asked for: the ioctls, and the page fault that adds a page.
+// What it is asked for: the ioctls, the page fault that adds a page, and ocalls.
 enum class Operation : uint8_t {
     add_pages,
     restrict_permissions,
     modify_types,
     remove_pages,
     eaug,
+    ocall,  // see spoil_ocalls
     count
 };
 // What it does instead of what it should: none; nothing, and says that it is done; nothing, and
 // says so (EFAULT, or SIGBUS for a page fault); it twice; it 20 ms later; it, and then takes the
-// pages away and adds fresh ones in their place (EREMOVE, EAUG).
-enum class Misbehaviour : uint8_t { none, drop, refuse, repeat, delay, swap };
-// From the operation's `first` occurrence on (0: the next), in all enclaves, until behave().
-void misbehave(Operation operation, Misbehaviour what, uint64_t first = 0);
+// pages away and adds fresh ones in their place (EREMOVE, EAUG), after a page fault the page that
+// the fault before brought. replay: ocalls only.
+enum class Misbehaviour : uint8_t { none, drop, refuse, repeat, delay, swap, replay };
+inline constexpr uint64_t forever = UINT64_MAX;
+// At `count` occurrences of the operation from the `first` on (0: the next), in all enclaves, until
+// behave().
+void misbehave(Operation operation, Misbehaviour what, uint64_t first = 0,
+               uint64_t count = forever);
 void behave();
+// How often the operation has occurred since the last misbehave() for it.
+uint64_t occurrences(Operation operation);
+
+// The same from a text such as "remove:drop@3x1,fault:refuse@20,step:every"; its grammar is in
+// emulator/hostile_plan.hpp. Empty, or what is wrong with the text; then nothing changes.
+std::string misbehave_as(std::string_view plan);
+
+// How an enclave's ocalls are answered, which the processor does not know: an EENTER (by the entry
+// function) with RDI == entry brings an answer of `size` bytes at RSI + offset. From then on orders
+// for Operation::ocall are carried out. 0, or -EINVAL: size is not in 8 to max_ocall_answer.
+struct OcallAnswers {
+    uint64_t entry = 0, offset = 0, size = 0;
+};
+inline constexpr uint64_t max_ocall_answer = 1 << 20;
+int spoil_ocalls(const OcallAnswers& answers);
 
 // Interrupts every thread inside an enclave after each instruction (AEX, ERESUME), and after that
 // many keeps it outside: the entry returns as for an exception with vector 32, and the program may
@@ -162,6 +233,19 @@ void single_step(uint64_t instructions);
 inline constexpr uint16_t step_vector = 32;  // the first of the external interrupts
 // Instructions carried out since the last single_step().
 uint64_t steps();
+
+// What became of an enclave's pages, seen from the processor: for enclaves created while watching.
+struct PageAudit {
+    uint64_t accepted = 0;  // EACCEPT of added pages, EACCEPTCOPY
+    // The enclave accepted a page where it had accepted one before and had not given it back by
+    // EACCEPT of PT_TRIM: the system may have put another in its place.
+    uint64_t accepted_twice = 0;
+    uint64_t executed = 0;  // pages that an instruction was fetched from, at one page fault each
+    // Of those: neither added executable nor filled by EACCEPTCOPY with X. EMODPE with X counts.
+    uint64_t executed_uncommitted = 0;
+};
+void watch_pages(bool on);
+PageAudit page_audit(int fd);
 
 // MRENCLAVE of an initialised enclave. Returns 0, or -ENOENT before EINIT.
 int measurement(int fd, uint8_t mrenclave[32]);

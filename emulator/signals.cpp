@@ -11,6 +11,7 @@
 #include <cerrno>
 
 #include "emulator/context.hpp"
+#include "emulator/costs.hpp"
 #include "emulator/cpuid.hpp"
 #include "emulator/deliver.hpp"
 #include "emulator/dispositions.hpp"
@@ -18,6 +19,7 @@
 #include "emulator/entry.hpp"
 #include "emulator/fast/fast.hpp"
 #include "emulator/hostile.hpp"
+#include "emulator/machine.hpp"
 #include "emulator/registry.hpp"
 #include "emulator/sgxemu.hpp"
 #include "emulator/transitions.hpp"
@@ -93,8 +95,8 @@ void raise_syscall_inside(siginfo_t& info, Thread& thread, ucontext_t& context, 
 }
 
 // The trap flag is the system's, not the enclave's debugger's.
-bool is_step(int signal, const siginfo_t& info) {
-    return signal == SIGTRAP && info.si_code == TRAP_TRACE && is_stepping();
+bool is_step(int signal, const siginfo_t& info, const Thread& thread) {
+    return signal == SIGTRAP && info.si_code == TRAP_TRACE && thread.stepped != 0;
 }
 
 void on_step(Thread& thread, ucontext_t& context, Bases& bases) {
@@ -106,7 +108,7 @@ void on_step(Thread& thread, ucontext_t& context, Bases& bases) {
 // The #DB after an ENCLU, wherever that led.
 void raise_step(int signal, siginfo_t& info, Thread& thread, ucontext_t& context, Bases& bases,
                 const Exception& exception) {
-    const bool of_system = is_step(signal, info);
+    const bool of_system = is_step(signal, info, thread);
     if (thread.inside != 0) {
         if (of_system) return on_step(thread, context, bases);
         return raise_inside(signal, info, thread, context, bases, exception);
@@ -123,7 +125,7 @@ void on_fault_inside(int signal, siginfo_t& info, Thread& thread, ucontext_t& co
     const Exception exception = exception_of(context);
     bool in_stub = false;
     settle(thread, context, bases, in_stub);
-    if (is_step(signal, info) && !in_stub) return on_step(thread, context, bases);
+    if (is_step(signal, info, thread) && !in_stub) return on_step(thread, context, bases);
     // Stepping through a stub would never end if it began anew each time.
     const bool stepped = in_stub && exception.vector == vector_db;
     if (stepped || trapped_on_enclu(thread, context, exception.vector)) {
@@ -150,6 +152,7 @@ bool is_enclu_of_program(const ucontext_t& context, uint8_t vector) {
 // The program touched a page of an enclave that the reclaimer has written out. What the EPCM denies
 // stays a fault (on hardware it reads as ones).
 bool is_cured_outside(const Exception& exception) {
+    if (machine().config.strict) return false;
     const EnclaveRef enclave = find_by_address(exception.address);
     if (!enclave) return false;
     const Guard guard(enclave->lock);
@@ -199,10 +202,12 @@ void defer(int signal, siginfo_t& info, ucontext_t& context, Thread& thread) {
 
 extern "C" void sgxemu_on_signal(int signal, siginfo_t* info, ucontext_t* context, Thread* thread,
                                  Bases* bases) {
+    const CostScope cost;
     const int saved_errno = errno;
     const bool waits = thread != nullptr && (thread->critical != 0 || is_busy(*thread));
     if (thread != nullptr && thread->inside == Thread::leaving && !waits) {
         settle_exit(*thread, *context, *bases);
+        charge(Charged::eexit);
         release_enclave(*thread);
     }
     const bool inside = thread != nullptr && thread->inside != 0;

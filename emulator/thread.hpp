@@ -47,6 +47,7 @@ struct Thread {
     uint64_t tcs = 0;
     uint64_t ssa_begin = 0;    // of the SSA frame that an exit would use
     SignalMask host_mask = 0;  // the program's signal mask
+    uint64_t stepped = 0;      // 1: the trap flag is the system's (hostile.hpp), not the enclave's
     // EENTER in entry.S, from its decision to its jump: what complete_entry loads.
     EnterState entry;
     // The emulator's code runs that no handler may interrupt, without signals being blocked.

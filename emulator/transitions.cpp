@@ -5,6 +5,7 @@
 #include <cstring>
 
 #include "emulator/context.hpp"
+#include "emulator/costs.hpp"
 #include "emulator/dispositions.hpp"
 #include "emulator/entry.hpp"
 #include "emulator/fast/fast.hpp"
@@ -28,6 +29,7 @@ Exception no_enclave_at(uint64_t tcs) {
 // Takes the TCS; what an exit writes to stays in the EPC.
 void occupy(Thread& thread, Enclave& enclave, uint64_t tcs, const SsaFrame& frame) {
     enclave.entry(tcs).tcs_busy = 1;
+    ++enclave.inside;
     thread.ssa_begin = frame.begin;
     for (uint64_t i = 0; i < enclave.secs.ssa_frame_size; ++i) {
         const uint64_t page = frame.begin + i * page_size;
@@ -68,6 +70,7 @@ std::optional<Exception> eenter(Thread& thread, const EenterOperands& operands) 
         const uint64_t target = enclave->base() + tcs.oentry;
         thread.entry = {operands.rsp, operands.rbp, target, inner, tcs.cssa};
     }
+    charge(Charged::eenter);
     enter(thread, std::move(enclave), operands.tcs, operands.aep);
     return std::nullopt;
 }
@@ -99,6 +102,7 @@ void complete_entry(const Thread& thread, ucontext_t& context, Bases& bases) {
 }
 
 void eexit(Thread& thread, ucontext_t& context, Bases& bases) {
+    charge(Charged::eexit);
     auto& gregs = context.uc_mcontext.gregs;
     gregs[REG_RIP] = gregs[REG_RBX];
     gregs[REG_EFL] &= ~static_cast<greg_t>(rflags_tf);
@@ -127,7 +131,7 @@ std::optional<Exception> eresume(Thread& thread, ucontext_t& context, Bases& bas
         const auto rsp = static_cast<uint64_t>(gregs[REG_RSP]);
         const auto rbp = static_cast<uint64_t>(gregs[REG_RBP]);
         load_general_registers(context, gpr);
-        set_step_flag(context);
+        set_step_flag(thread, context);
         gpr.ursp = rsp;
         gpr.urbp = rbp;
         thread.host = bases;
@@ -138,6 +142,7 @@ std::optional<Exception> eresume(Thread& thread, ucontext_t& context, Bases& bas
         occupy(thread, *enclave, tcs_address, frame);
     }
     if (!has_all_signals()) set_signal_mask_of(context, mask_inside());
+    charge(Charged::eresume);
     enter(thread, std::move(enclave), tcs_address, aep);
     return std::nullopt;
 }

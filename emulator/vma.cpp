@@ -8,6 +8,7 @@
 #include <cerrno>
 
 #include "emulator/host.hpp"
+#include "emulator/machine.hpp"
 #include "emulator/registry.hpp"
 #include "emulator/sgxemu.hpp"
 
@@ -21,11 +22,16 @@ uintptr_t page_round_up(uintptr_t n) {
     return (n + page_size - 1) & ~(page_size - 1);
 }
 
-int effective_protection(const EpcmEntry& entry, int wish) {
+int effective_protection(Enclave& enclave, uintptr_t page, int wish) {
+    const EpcmEntry& entry = enclave.entry(page);
     if (!is_usable(entry)) return PROT_NONE;
+    if (machine().config.strict && enclave.inside == 0) return PROT_NONE;
     // The driver refuses to map a page at all through a VMA that asks for more than its cap.
     if ((entry.kernel_cap & wish) != wish) return PROT_NONE;
-    return protection_of(entry.rwx) & wish;
+    int protection = protection_of(entry.rwx) & wish;
+    if (enclave.watch && !enclave.watch->is_executed(enclave.index_of(page)))
+        protection &= ~PROT_EXEC;
+    return protection;
 }
 
 template <class F>
@@ -172,11 +178,11 @@ int apply_protection(Enclave& enclave, uintptr_t begin, uintptr_t end) {
         const uintptr_t stop = std::min(end, vma->end);
         while (page < stop) {
             const uintptr_t run_begin = page;
-            const int protection = effective_protection(enclave.entry(page), vma->protection);
+            const int protection = effective_protection(enclave, page, vma->protection);
             page += page_size;
             if (protection == PROT_NONE) page = enclave.skip_holes(page, stop);
             while (page < stop &&
-                   effective_protection(enclave.entry(page), vma->protection) == protection) {
+                   effective_protection(enclave, page, vma->protection) == protection) {
                 page += page_size;
                 if (protection == PROT_NONE) page = enclave.skip_holes(page, stop);
             }

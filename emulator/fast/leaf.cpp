@@ -2,6 +2,7 @@
 #include <atomic>
 
 #include "emulator/context.hpp"
+#include "emulator/costs.hpp"
 #include "emulator/enclave.hpp"
 #include "emulator/enclu.hpp"
 #include "emulator/entry.hpp"
@@ -43,6 +44,7 @@ bool run(Thread& thread, FastFrame& frame) {
 
 // On the host's FS and GS; XSAVE state is saved.
 void sgxemu_fast_leaf(Thread* thread, FastFrame* frame, const uint8_t* xstate) {
+    const CostScope cost;
     FastThread& fast = fast_of(*thread);
     thread->critical = 1;
     std::atomic_signal_fence(std::memory_order_seq_cst);
@@ -61,10 +63,14 @@ void sgxemu_fast_leaf(Thread* thread, FastFrame* frame, const uint8_t* xstate) {
 void sgxemu_finish_exit() {
     Thread* thread = known_thread();
     if (thread == nullptr) return;
+    const CostScope cost;
     // Only then may it look: a handler completes the exit, too.
     thread->critical = 1;
     std::atomic_signal_fence(std::memory_order_seq_cst);
-    if (thread->inside == Thread::leaving) release_enclave(*thread);
+    if (thread->inside == Thread::leaving) {
+        charge(Charged::eexit);
+        release_enclave(*thread);
+    }
     end_waiting(*thread);
 }
 

@@ -38,7 +38,20 @@ bool tcs_is_not_acceptable(LeafRun& run) {
     return tcs.flags != 0 || tcs.cssa > tcs.nssa || tcs.aep != 0 || tcs.state != 0;
 }
 
+namespace {
+
+void note_acceptance(LeafRun& run) {
+    if (!run.enclave.watch) return;
+    const EpcmEntry& entry = run.entry(run.operands.rcx);
+    const size_t page = run.enclave.index_of(run.operands.rcx);
+    if (entry.pending) run.enclave.watch->accepted(page, false);
+    if (entry.type == SGX_PT_TRIM) run.enclave.watch->given_back(page);
+}
+
+}  // namespace
+
 void eaccept(LeafRun& run) {
+    note_acceptance(run);
     EpcmEntry& entry = run.entry(run.operands.rcx);
     entry.pending = 0;
     entry.modified = 0;

@@ -33,6 +33,10 @@ void eacceptcopy(LeafRun& run) {
     copy_page(run.enclave, run.operands.rcx, run.operands.rdx);
     entry.rwx = static_cast<uint8_t>(run.secinfo.flags & permissions);
     entry.pending = 0;
+    if (run.enclave.watch) {
+        run.enclave.watch->accepted(run.enclave.index_of(run.operands.rcx),
+                                    (entry.rwx & SGX_SECINFO_X) != 0);
+    }
 }
 
 }  // namespace sgxemu

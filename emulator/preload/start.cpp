@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "emulator/dispositions.hpp"
+#include "emulator/environment.hpp"
 #include "emulator/preload/cpuid.hpp"
 #include "emulator/preload/vdso.hpp"
 #include "emulator/settings.hpp"
@@ -23,6 +24,9 @@ __attribute__((constructor)) void start(int, char**, char** environment) {
     sgxemu::MachineConfig config;
     if (const char* error = sgxemu::read_settings(config)) refuse(error, "");
     if (sgxemu::configure(config) != 0) refuse("cannot configure the machine", "");
+    if (const std::string& error = sgxemu::apply_environment(); !error.empty()) {
+        refuse("", error.c_str());
+    }
     if (const char* path = std::getenv("SGXEMU_COUNTERS")) {
         if (sgxemu::count_paging_in(path) != 0) refuse("cannot count in ", path);
     }

@@ -15,6 +15,7 @@
 
 #include <cerrno>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <fstream>
 #include <memory>
@@ -174,6 +175,11 @@ void judge(json& out) {
             fmt::format("the processor has SGX but {} says: {} (BIOS setting, kernel "
                         "configuration, or the sgx group)",
                         device, system["device"].get<std::string>()));
+    }
+    if (const char* model = std::getenv("SGXEMU_COSTS")) {
+        out["cost_model"] = model;
+        advice.push_back(fmt::format(
+            "SGXEMU_COSTS: the emulator charges the costs of '{}'", model));
     }
     out["platform"] = platform;
     out["image_form"] = platform == "none" ? "none" : sgx2 ? "dynamic" : "static";

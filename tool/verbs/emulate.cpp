@@ -22,6 +22,8 @@
 #include <string>
 #include <vector>
 
+#include "emulator/hostile_plan.hpp"
+#include "enclave/interface/abi.hpp"
 #include "tool/front/error.hpp"
 #include "tool/verbs/verbs.hpp"
 
@@ -34,6 +36,8 @@ struct Options {
     std::string epc_size;
     int sgx = 2;
     bool count = false;
+    bool strict = false;
+    std::string hostile, costs;
     std::string library;
     std::vector<std::string> program;
 };
@@ -102,6 +106,14 @@ void add_to_preload(const std::string& library) {
     front::fail("emulate: {}: {}", path, strerror(errno));
 }
 
+// Where this project's enclaves find their ocalls' answers, from the result to the end of the
+// buffers. Another runtime's user sets the variable himself.
+std::string own_ocalls() {
+    constexpr size_t begin = offsetof(HostArea, ocall) + offsetof(OcallFrame, result);
+    return fmt::format("{}:{}:{}", static_cast<uint64_t>(Entry::ocall_return), begin,
+                       sizeof(HostArea) - begin);
+}
+
 // Runs the program as a child, so that there is somebody left to say what was counted.
 int run_and_count(const std::string& path, const std::vector<std::string>& arguments) {
     const int fd = memfd_create("sgxemu-counters", MFD_CLOEXEC);
@@ -141,6 +153,16 @@ void run(const Options& options) {
     require_dynamic(path);
     add_to_preload(library);
     if (!options.epc_size.empty()) setenv("SGXEMU_EPC_SIZE", options.epc_size.c_str(), 1);
+    if (options.strict) setenv("SGXEMU_STRICT", "1", 1);
+    if (!options.costs.empty()) {
+        setenv("SGXEMU_COSTS", options.costs.c_str(), 1);
+        fmt::print(stderr, "sgxdl emulate: times contain the costs of '{}', which have not been compared with their source\n",
+                   options.costs);
+    }
+    if (!options.hostile.empty()) {
+        setenv("SGXEMU_HOSTILE", options.hostile.c_str(), 1);
+        setenv("SGXEMU_OCALLS", own_ocalls().c_str(), 0);
+    }
     setenv("SGXEMU_SGX", std::to_string(options.sgx).c_str(), 1);
     fmt::print(
         stderr,
@@ -172,6 +194,23 @@ void add_emulate(CLI::App& app) {
         ->check(CLI::IsMember({1, 2}));
     verb->add_flag("--count", options->count,
                    "At the end says on standard error how many EPC pages were written out");
+    const CLI::Validator plan(
+        [](std::string& text) {
+            sgxemu::HostilePlan ignored;
+            return sgxemu::parse_hostile_plan(text, ignored);
+        },
+        "PLAN");
+    verb->add_option("--hostile", options->hostile,
+                     "A hostile system, e.g. remove:drop@3x1,ocall:replay (docs/emulator.md)")
+        ->check(plan);
+    verb->add_flag("--strict", options->strict,
+                   "Enclave memory is inaccessible while no thread is inside (slower)");
+    std::vector<std::string> tables;
+    for (size_t i = 0; sgxemu::cost_record(i, 0).name != nullptr; ++i)
+        tables.emplace_back(sgxemu::cost_record(i, 0).name);
+    verb->add_option("--costs", options->costs,
+                     "Charges the costs of a real machine (docs/emulator.md)")
+        ->check(CLI::IsMember(tables));
     verb->add_option("--library", options->library, "The emulator's preload library, if another")
         ->check(CLI::ExistingFile);
     verb->add_option("PROGRAM", options->program, "The program and its arguments, after --")
