@@ -1,6 +1,7 @@
 // What SGX operations cost on real machines, charged on request: each takes at least as long here,
-// by the cycles that were reported for it at that machine's frequency. Off unless asked for. The time that the
-// emulator spends itself counts; where it is slower than the machine, it stays slower.
+// by the cycles that were reported for it at that machine's frequency. Off unless asked for. The
+// time that the emulator spends itself counts; where it is slower than the machine, it stays
+// slower.
 //
 // The figures were entered without the papers at hand and have not been compared with their text:
 // do that before anything is concluded from them.

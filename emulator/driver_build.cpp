@@ -83,8 +83,8 @@ void swap_pages(Enclave& enclave, uint64_t offset, uint64_t length, const sgx_se
     alignas(page_size) static const uint8_t empty[page_size] = {};
     for (uint64_t done = 0; done < length; done += page_size) {
         enclave.remove_page(enclave.base() + offset + done);
-        static_cast<void>(add_page(enclave, offset + done, reinterpret_cast<uint64_t>(empty),
-                                   secinfo, false));
+        static_cast<void>(
+            add_page(enclave, offset + done, reinterpret_cast<uint64_t>(empty), secinfo, false));
     }
 }
 

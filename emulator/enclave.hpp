@@ -147,8 +147,8 @@ class Enclave {
     EncluSites sites;
     EncluStubs stubs;
     PagedOut paged_out;
-    uint32_t inside = 0;                // threads
-    uintptr_t last_added = 0;           // page of the last EAUG on a page fault; hostile systems
+    uint32_t inside = 0;               // threads
+    uintptr_t last_added = 0;          // page of the last EAUG on a page fault; hostile systems
     std::unique_ptr<PageWatch> watch;  // when its pages are watched; made by ECREATE
 
     // References: see the top. The registry (registry.hpp) hands them out.

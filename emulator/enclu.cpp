@@ -47,14 +47,10 @@ struct LeafEntry {
 
 // By leaf number; EENTER, ERESUME and EEXIT are transitions.
 constexpr LeafEntry leaves[] = {
-    {ereport, false, false, Charged::ereport},
-    {egetkey, true, false, Charged::egetkey},
-    {nullptr, false, false, Charged::count},
-    {nullptr, false, false, Charged::count},
-    {nullptr, false, false, Charged::count},
-    {eaccept, true, true, Charged::eaccept},
-    {emodpe, false, true, Charged::emodpe},
-    {eacceptcopy, true, true, Charged::eacceptcopy},
+    {ereport, false, false, Charged::ereport}, {egetkey, true, false, Charged::egetkey},
+    {nullptr, false, false, Charged::count},   {nullptr, false, false, Charged::count},
+    {nullptr, false, false, Charged::count},   {eaccept, true, true, Charged::eaccept},
+    {emodpe, false, true, Charged::emodpe},    {eacceptcopy, true, true, Charged::eacceptcopy},
 };
 
 // The page of the instruction at RIP, which another thread's needs may have driven out of the EPC

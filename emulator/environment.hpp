@@ -1,4 +1,5 @@
-// What both forms of the emulator take from the environment. `sgxdl emulate` writes these variables.
+// What both forms of the emulator take from the environment. `sgxdl emulate` writes these
+// variables.
 //
 //   SGXEMU_HOSTILE   a hostile system (emulator/hostile_plan.hpp)
 //   SGXEMU_OCALLS    ENTRY:OFFSET:SIZE in decimal, where ocall answers stand (sgxemu::OcallAnswers)

@@ -9,8 +9,8 @@
 // first: the occurrence it begins with, from 1 (default 1); count: how many it spoils (default: all
 // that follow). One order for each operation. "replay" is for ocalls only. "fault" is the page
 // fault that adds a page. "step:every" interrupts after every instruction inside, "step:N" also
-// keeps the thread outside after N of them. What the behaviours mean is at sgxemu::Misbehaviour and,
-// for ocalls, in hostile_ocalls.hpp.
+// keeps the thread outside after N of them. What the behaviours mean is at sgxemu::Misbehaviour
+// and, for ocalls, in hostile_ocalls.hpp.
 #pragma once
 
 #include <optional>

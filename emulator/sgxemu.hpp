@@ -165,14 +165,15 @@ enum class Charged : uint8_t {
     eldu,
     count
 };
-// Charges the costs of this table from now on, and counts from zero; none when empty. Takes 10 ms, in
-// which it measures the TSC. 0, or -ENOENT: there is no such table. While no thread is inside.
+// Charges the costs of this table from now on, and counts from zero; none when empty. Takes 10 ms,
+// in which it measures the TSC. 0, or -ENOENT: there is no such table. While no thread is inside.
 int charge_costs(std::string_view table);
 // The table whose costs are charged, or nullptr.
 const char* cost_model();
 // How often that was charged since charge_costs().
 uint64_t charged(Charged what);
-// A row of a table; `what` is Charged::count past the last row, name is nullptr past the last table.
+// A row of a table; `what` is Charged::count past the last row, name is nullptr past the last
+// table.
 struct CostRecord {
     const char* name = nullptr;
     const char* machine = nullptr;  // where it was measured

@@ -87,7 +87,8 @@ TEST_F(Command, JsonSaysWhatTheTableSays) {
 TEST_F(Command, DoctorSaysWhichImagesTheMachineTakes) {
     const auto doctor = [&](const std::string& emulate) {
         const std::string text = sgxdl(emulate + "doctor --json").text;
-        return json::parse(text.substr(std::min(text.find('{'), text.size())));  // emulate speaks, too
+        return json::parse(
+            text.substr(std::min(text.find('{'), text.size())));  // emulate speaks, too
     };
     const std::string binary = std::string(SGXDL_BINARY) + " ";
     json out = doctor("emulate --sgx 2 -- " + binary);

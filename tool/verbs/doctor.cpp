@@ -178,8 +178,8 @@ void judge(json& out) {
     }
     if (const char* model = std::getenv("SGXEMU_COSTS")) {
         out["cost_model"] = model;
-        advice.push_back(fmt::format(
-            "SGXEMU_COSTS: the emulator charges the costs of '{}'", model));
+        advice.push_back(
+            fmt::format("SGXEMU_COSTS: the emulator charges the costs of '{}'", model));
     }
     out["platform"] = platform;
     out["image_form"] = platform == "none" ? "none" : sgx2 ? "dynamic" : "static";

@@ -156,7 +156,9 @@ void run(const Options& options) {
     if (options.strict) setenv("SGXEMU_STRICT", "1", 1);
     if (!options.costs.empty()) {
         setenv("SGXEMU_COSTS", options.costs.c_str(), 1);
-        fmt::print(stderr, "sgxdl emulate: times contain the costs of '{}', which have not been compared with their source\n",
+        fmt::print(stderr,
+                   "sgxdl emulate: times contain the costs of '{}', which have not been compared "
+                   "with their source\n",
                    options.costs);
     }
     if (!options.hostile.empty()) {

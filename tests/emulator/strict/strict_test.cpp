@@ -68,9 +68,9 @@ TEST_F(Strict, ADebuggersWayStillReads) {
     ASSERT_EQ(pread(memory, &copy, sizeof(copy), static_cast<off_t>(enclave.data(1))), 8);
     EXPECT_EQ(copy, secret);
     close(memory);
-    ASSERT_EQ(pread(enclave.fd, &copy, sizeof(copy),
-                    static_cast<off_t>(enclave.data(1) - enclave.base)),
-              8);
+    ASSERT_EQ(
+        pread(enclave.fd, &copy, sizeof(copy), static_cast<off_t>(enclave.data(1) - enclave.base)),
+        8);
     EXPECT_EQ(copy, secret);
 }
 
@@ -85,10 +85,9 @@ TEST_F(Strict, AfterAnExceptionAndWithDriverOperations) {
     enclave.write(enclave.dynamic(), 77);
     EXPECT_EQ(enclave.restrict(enclave.dynamic(), SGX_SECINFO_R), 0);
     Op accept;
-    ASSERT_TRUE(enclave
-                    .eaccept(accept, enclave.dynamic(),
-                             SGX_SECINFO_REG | SGX_SECINFO_R | SGX_SECINFO_PR)
-                    .exited());
+    ASSERT_TRUE(
+        enclave.eaccept(accept, enclave.dynamic(), SGX_SECINFO_REG | SGX_SECINFO_R | SGX_SECINFO_PR)
+            .exited());
     EXPECT_TRUE(load_faults(enclave.dynamic(), &value));
     EXPECT_EQ(enclave.read(enclave.dynamic()), 77u);
 }
