@@ -79,7 +79,7 @@ bool Machine::take_free_epc_page() {
 size_t Machine::xsave_size(uint64_t xfrm) const {
     size_t size = xsave_legacy_size;
     for (uint64_t rest = xfrm & ~uint64_t{3}; rest != 0; rest &= rest - 1) {
-        const auto& c = component[std::countr_zero(rest)];
+        const auto& c = component[static_cast<size_t>(std::countr_zero(rest))];
         size = std::max<size_t>(size, c.offset + c.size);
     }
     return size;
